@@ -1,0 +1,11 @@
+//! Words everyone uses: settings, errors, callers, the clock, secrets.
+//! No sockets, no database here.
+
+pub mod caller;
+pub mod clock;
+pub mod config;
+pub mod error;
+pub mod secret;
+
+pub use caller::Caller;
+pub use error::{Error, Result};

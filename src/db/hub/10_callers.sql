@@ -1,0 +1,79 @@
+-- Who is asking, as Supabase names it. Every request sets these for its own transaction; outside one they are empty.
+
+create or replace function auth.uid() returns uuid
+language sql stable parallel safe as $$
+    select nullif(current_setting('request.jwt.claim.sub', true), '')::uuid
+$$;
+
+create or replace function auth.role() returns text
+language sql stable parallel safe as $$
+    select nullif(current_setting('request.jwt.claim.role', true), '')
+$$;
+
+create or replace function auth.tenant_id() returns uuid
+language sql stable parallel safe as $$
+    select nullif(current_setting('request.jwt.claim.tenant_id', true), '')::uuid
+$$;
+
+-- developer | admin | user: the seeds' `auth.jwt() ->> 'role'`.
+create or replace function auth.app_role() returns text
+language sql stable parallel safe as $$
+    select nullif(current_setting('request.jwt.claim.user_role', true), '')
+$$;
+
+create or replace function auth.jwt() returns jsonb
+language sql stable parallel safe as $$
+    select nullif(current_setting('request.jwt.claims', true), '')::jsonb
+$$;
+
+-- What a session may say of itself; no row when it is revoked or over.
+create or replace function hub.session_claims(session uuid) returns setof jsonb
+language sql stable security definer set search_path = pg_catalog, public, hub as $$
+    select jsonb_build_object(
+        'sub', s.user_id,
+        'session_id', s.id,
+        'role', s.role,
+        'user_role', p.role,
+        'tenant_id', p.organization_id)
+    from hub.sessions s
+    left join public.user_profile p on p.user_id = s.user_id
+    where s.id = session and (s.expires_at is null or s.expires_at > now())
+$$;
+
+-- Whether an account belongs to the caller's tenant.
+create or replace function hub.same_tenant(other uuid) returns boolean
+language sql stable security definer set search_path = pg_catalog, public, hub as $$
+    select exists (
+        select from public.user_profile p
+        where p.user_id = other and p.organization_id = auth.tenant_id())
+$$;
+
+-- The ids of the sets the caller belongs to: with roles, only where he has one of them.
+create or replace function hub.my_sets(kind_of_set text, roles text[] default null) returns setof uuid
+language plpgsql stable security definer set search_path = pg_catalog, public, hub as $$
+begin
+    case kind_of_set
+    when 'dao' then
+        return query select m.dao_id from public.dao_members m
+            where m.user_id = auth.uid() and (roles is null or m.role = any (roles));
+    when 'channel' then
+        return query select m.channel_id from public.channel_members m
+            where m.member_user_id = auth.uid() and m.left_at is null and (roles is null or m.role = any (roles));
+    when 'workspace' then
+        return query select m.workspace_id from public.workspace_members m
+            where m.user_id = auth.uid() and (roles is null or m.role = any (roles));
+    when 'project' then
+        return query select m.project_id from public.onto_project_members m
+            join public.onto_actors a on a.id = m.actor_id
+            where a.user_id = auth.uid() and (roles is null or m.role = any (roles));
+    else
+        raise exception 'no such set: %', kind_of_set;
+    end case;
+end
+$$;
+
+-- Existence of an account, for links: a caller may name himself, people of his tenant and people with a public profile.
+create or replace function hub.can_name_user(person uuid) returns boolean
+language sql stable set search_path = pg_catalog, public, hub as $$
+    select person = auth.uid() or exists (select from public.profiles p where p.id = person)
+$$;

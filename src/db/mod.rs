@@ -1,0 +1,73 @@
+//! PostgreSQL: connections, transactions that enter as their caller, the schema and its replaceable half.
+//! Knows nothing of HTTP or of what any table means.
+
+pub mod bootstrap;
+pub mod check;
+pub mod error;
+pub mod migrate;
+pub mod pool;
+pub mod scope;
+pub mod statement;
+mod tap;
+pub mod tx;
+
+pub use statement::{Bind, Statement};
+pub use tx::Tx;
+
+use crate::base::{Caller, Result};
+use error::is_collision;
+
+/// The database of the hub.
+#[derive(Clone)]
+pub struct Db {
+    pool: pool::Pool,
+}
+
+/// How often a transaction that collided with another is tried.
+const TRIES: usize = 4;
+
+impl Db {
+    /// Open a pool of `size` connections; none is made yet.
+    pub fn open(url: &str, size: usize) -> anyhow::Result<Self> {
+        Ok(Self {
+            pool: pool::open(url, size)?,
+        })
+    }
+
+    /// The pool itself, for statements that are a transaction by themselves.
+    pub fn pool(&self) -> &pool::Pool {
+        &self.pool
+    }
+
+    /// Do something in one transaction and commit it. What collides with another transaction is done again.
+    pub async fn write<T>(
+        &self,
+        caller: &Caller,
+        mut work: impl AsyncFnMut(&mut Tx) -> Result<T>,
+    ) -> Result<T> {
+        let mut tries = 1;
+        loop {
+            let mut tx = Tx::begin(&self.pool, caller).await?;
+            let done = match work(&mut tx).await {
+                Ok(done) => tx.commit().await.map(|()| done),
+                Err(error) => {
+                    tx.roll_back().await?;
+                    Err(error)
+                }
+            };
+            match done {
+                Err(error) if is_collision(&error) && tries < TRIES => tries += 1,
+                done => return done,
+            }
+        }
+    }
+
+    /// Read in one transaction.
+    pub async fn read<T>(
+        &self,
+        caller: &Caller,
+        work: impl AsyncFnMut(&mut Tx) -> Result<T>,
+    ) -> Result<T> {
+        self.write(caller, work).await
+    }
+}

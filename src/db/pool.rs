@@ -1,0 +1,120 @@
+//! Connections to PostgreSQL: made, kept, lent out, thrown away when in doubt.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use deadpool::managed::{self, Metrics, RecycleError, RecycleResult};
+use diesel_async::AsyncPgConnection;
+use tokio::net::{TcpStream, UnixStream};
+use tokio_postgres::config::Host;
+use tokio_postgres::{Client, NoTls};
+
+use super::statement;
+use super::tap::{LastState, Tap};
+use crate::base::{Error, Result};
+
+/// One session with the server.
+pub struct Connection {
+    /// The driver's half; typed queries run on it.
+    pub diesel: AsyncPgConnection,
+    /// The SQLSTATE of its last error.
+    pub last: LastState,
+    /// Shapes of statements that this session has prepared and keeps.
+    pub warm: HashSet<u64>,
+    epoch: u64,
+}
+
+/// Makes and checks connections.
+pub struct Maker {
+    config: tokio_postgres::Config,
+}
+
+/// A connection on loan.
+pub type Lent = managed::Object<Maker>;
+
+/// The pool of the hub.
+pub type Pool = managed::Pool<Maker>;
+
+/// How long a request waits for a connection before the hub says that it is busy.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A pool of at most `size` connections to `url`.
+pub fn open(url: &str, size: usize) -> anyhow::Result<Pool> {
+    let mut config: tokio_postgres::Config = url.parse()?;
+    config.application_name("made-open");
+    if config.get_connect_timeout().is_none() {
+        config.connect_timeout(Duration::from_secs(5));
+    }
+    let options = config.get_options().unwrap_or_default().to_owned();
+    config.options(format!(
+        "-c statement_timeout=15s -c idle_in_transaction_session_timeout=30s -c timezone=UTC {options}"
+    ));
+    Ok(Pool::builder(Maker { config })
+        .max_size(size)
+        .runtime(deadpool::Runtime::Tokio1)
+        .wait_timeout(Some(PATIENCE))
+        .create_timeout(Some(Duration::from_secs(10)))
+        .build()?)
+}
+
+/// Borrow a connection.
+pub async fn lend(pool: &Pool) -> Result<Lent> {
+    pool.get().await.map_err(|error| {
+        tracing::warn!(event = "no_connection", cause = %error);
+        Error::busy("The hub's database is busy or not to be had at the moment.")
+    })
+}
+
+/// Connect once, outside any pool, and drive the connection in the background.
+pub async fn connect(config: &tokio_postgres::Config) -> anyhow::Result<(Client, LastState)> {
+    let port = config.get_ports().first().copied().unwrap_or(5432);
+    match config.get_hosts().first() {
+        Some(Host::Unix(directory)) => {
+            let stream = UnixStream::connect(directory.join(format!(".s.PGSQL.{port}"))).await?;
+            speak(config, stream).await
+        }
+        Some(Host::Tcp(host)) => {
+            let stream = TcpStream::connect((host.as_str(), port)).await?;
+            stream.set_nodelay(true)?;
+            speak(config, stream).await
+        }
+        None => anyhow::bail!("the database address names no host"),
+    }
+}
+
+async fn speak<S>(config: &tokio_postgres::Config, stream: S) -> anyhow::Result<(Client, LastState)>
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+{
+    let (tap, last) = Tap::new(stream);
+    let (client, connection) = config.connect_raw(tap, NoTls).await?;
+    tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(event = "connection_ended", cause = %error);
+        }
+    });
+    Ok((client, last))
+}
+
+impl managed::Manager for Maker {
+    type Type = Connection;
+    type Error = anyhow::Error;
+
+    async fn create(&self) -> anyhow::Result<Connection> {
+        let (client, last) = connect(&self.config).await?;
+        let diesel = AsyncPgConnection::try_from(client).await?;
+        Ok(Connection {
+            diesel,
+            last,
+            warm: HashSet::new(),
+            epoch: statement::epoch(),
+        })
+    }
+
+    async fn recycle(&self, kept: &mut Connection, _: &Metrics) -> RecycleResult<anyhow::Error> {
+        if kept.epoch != statement::epoch() {
+            return Err(RecycleError::message("too many prepared statements"));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,69 @@
+//! From a caller to the settings that row policies read. All of them end with the transaction.
+
+use diesel::sql_types::{Nullable, Text};
+
+use super::pool::Pool;
+use super::statement::{Bind, Statement};
+use super::tx::Tx;
+use crate::base::{Caller, Error, Result};
+
+/// What the statement that enters answers with; only whether there is a row matters.
+pub type Entered = (Setting, Setting, Setting, Setting, Setting, Setting);
+type Setting = Option<String>;
+type Settings = (
+    Nullable<Text>,
+    Nullable<Text>,
+    Nullable<Text>,
+    Nullable<Text>,
+    Nullable<Text>,
+    Nullable<Text>,
+);
+
+/// The statement that enters. For a session it gives no row when the session is over: the connection then stays
+/// a login that may do nothing, so what follows in the same flight fails.
+pub fn enter(caller: &Caller) -> Statement<Settings> {
+    let session = match caller {
+        Caller::Anonymous => return constant("anon"),
+        Caller::Hub => return constant("service_role"),
+        Caller::Session(session) => *session,
+    };
+    let mut statement = Statement::new(
+        "select set_config('request.jwt.claims', c::text, true), \
+         set_config('request.jwt.claim.sub', coalesce(c->>'sub', ''), true), \
+         set_config('request.jwt.claim.role', c->>'role', true), \
+         set_config('request.jwt.claim.tenant_id', coalesce(c->>'tenant_id', ''), true), \
+         set_config('request.jwt.claim.user_role', coalesce(c->>'user_role', ''), true), \
+         set_config('role', c->>'role', true) from hub.session_claims(",
+    );
+    statement.bind(Bind::Uuid(session)).sql(") c");
+    statement
+}
+
+fn constant(role: &str) -> Statement<Settings> {
+    Statement::new(format!(
+        "select set_config('request.jwt.claims', '{{\"role\":\"{role}\"}}', true), \
+         set_config('request.jwt.claim.sub', '', true), set_config('request.jwt.claim.role', '{role}', true), \
+         set_config('request.jwt.claim.tenant_id', '', true), set_config('request.jwt.claim.user_role', '', true), \
+         set_config('role', '{role}', true)"
+    ))
+}
+
+/// Refuse when nothing was entered.
+pub fn check(caller: &Caller, entered: &[Entered]) -> Result<()> {
+    match caller {
+        Caller::Session(_) if entered.is_empty() => Err(over()),
+        _ => Ok(()),
+    }
+}
+
+/// Whether a caller who was refused for lack of rights can enter at all.
+pub async fn still_valid(pool: &Pool, caller: &Caller) -> Result<()> {
+    if matches!(caller, Caller::Session(_)) {
+        Tx::begin(pool, caller).await?.roll_back().await?;
+    }
+    Ok(())
+}
+
+fn over() -> Error {
+    Error::sign_in("PGRST301", "This session is over; sign in again.")
+}

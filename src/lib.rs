@@ -1,0 +1,14 @@
+//! The Made Open hub, room by room in import order: a room may use those above it, never those below.
+//!
+//! `base` words everyone uses · `db` PostgreSQL · `kinds` the registry and everything generic over rows ·
+//! `node` the plug board · `domains` behaviour · `web` and `cli` the doors.
+//! docs/ARCHITECTURE.md has the map and the walkthroughs.
+#![forbid(unsafe_code)]
+
+pub mod base;
+pub mod cli;
+pub mod db;
+pub mod domains;
+pub mod kinds;
+pub mod node;
+pub mod web;
