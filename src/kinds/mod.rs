@@ -1,20 +1,16 @@
 //! The registry as the hub sees it: tables, columns, relations, and who may touch which column. Read from the
 //! system catalogue and `hub.kinds`; nothing here knows what any particular kind means.
 
+pub mod actions;
 pub mod ask;
 pub mod catalog;
+pub mod describe;
 pub mod plan;
 pub mod sql;
 
 use std::collections::{BTreeMap, HashMap};
 
-/// The database roles a request can take on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Role {
-    Anon,
-    Authenticated,
-    Service,
-}
+pub use crate::base::caller::Role;
 
 /// A set of [`Role`]s.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
