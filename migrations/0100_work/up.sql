@@ -161,13 +161,14 @@ create table brain_dump_links (
         references projects (user_id, id) on delete cascade,
     constraint brain_dump_links_task_id_fkey foreign key (owner_id, task_id)
         references tasks (owner_id, id) on delete cascade,
-    constraint brain_dump_links_note_id_fkey foreign key (note_id) references notes (id) on delete cascade,
+    constraint brain_dump_links_note_id_fkey foreign key (owner_id, note_id)
+        references notes (owner_id, id) on delete cascade,
     constraint brain_dump_links_lead_somewhere check (num_nonnulls(project_id, task_id, note_id) >= 1)
 );
 create index brain_dump_links_owner_id_brain_dump_id_idx on brain_dump_links (owner_id, brain_dump_id);
 create index brain_dump_links_owner_id_project_id_idx on brain_dump_links (owner_id, project_id);
 create index brain_dump_links_owner_id_task_id_idx on brain_dump_links (owner_id, task_id);
-create index brain_dump_links_note_id_idx on brain_dump_links (note_id);
+create index brain_dump_links_owner_id_note_id_idx on brain_dump_links (owner_id, note_id);
 select hub.register_kind('brain_dump_links', domain => 'work', scope => 'owner');
 
 create table onto_braindumps (

@@ -3,10 +3,12 @@
 
 pub mod bootstrap;
 pub mod check;
+pub mod embedded;
 pub mod error;
 pub mod migrate;
 pub mod pool;
 pub mod scope;
+pub mod settings;
 pub mod statement;
 mod tap;
 pub mod tx;

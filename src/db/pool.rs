@@ -82,6 +82,72 @@ pub async fn connect(config: &tokio_postgres::Config) -> anyhow::Result<(Client,
     }
 }
 
+/// Whether a server is there and said no, as against no server.
+pub fn was_refused(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<tokio_postgres::Error>()
+        .is_some_and(|error| error.as_db_error().is_some_and(|no| !no.code().code().starts_with("57")))
+}
+
+/// Listen on a channel, over a connection of its own. The receiver ends when the connection does.
+pub async fn listen(url: &str, channel: &str) -> anyhow::Result<tokio::sync::mpsc::Receiver<()>> {
+    let config: tokio_postgres::Config = url.parse()?;
+    let (send, receive) = tokio::sync::mpsc::channel(64);
+    let port = config.get_ports().first().copied().unwrap_or(5432);
+    match config.get_hosts().first() {
+        Some(Host::Unix(directory)) => {
+            let stream = UnixStream::connect(directory.join(format!(".s.PGSQL.{port}"))).await?;
+            hear(&config, stream, channel, send).await?;
+        }
+        Some(Host::Tcp(host)) => {
+            let stream = TcpStream::connect((host.as_str(), port)).await?;
+            hear(&config, stream, channel, send).await?;
+        }
+        None => anyhow::bail!("the database address names no host"),
+    }
+    Ok(receive)
+}
+
+async fn hear<S>(
+    config: &tokio_postgres::Config,
+    stream: S,
+    channel: &str,
+    send: tokio::sync::mpsc::Sender<()>,
+) -> anyhow::Result<()>
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+{
+    let (client, mut connection) = config.connect_raw(stream, NoTls).await?;
+    let (dropped, mut keep) = tokio::sync::oneshot::channel::<()>();
+    tokio::spawn(async move {
+        loop {
+            let heard = tokio::select! {
+                heard = std::future::poll_fn(|cx| connection.poll_message(cx)) => heard,
+                _ = &mut keep => return,
+            };
+            match heard {
+                // A full queue already says that there is news.
+                Some(Ok(tokio_postgres::AsyncMessage::Notification(_))) => drop(send.try_send(())),
+                Some(Ok(_)) => {}
+                Some(Err(_)) | None => return,
+            }
+            if send.is_closed() {
+                return;
+            }
+        }
+    });
+    client
+        .batch_execute(&format!("listen {}", super::statement::quoted(channel)))
+        .await?;
+    // The client must live as long as the connection is to be heard.
+    tokio::spawn(async move {
+        let _dropped = dropped;
+        std::future::pending::<()>().await;
+        drop(client);
+    });
+    Ok(())
+}
+
 async fn speak<S>(config: &tokio_postgres::Config, stream: S) -> anyhow::Result<(Client, LastState)>
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,

@@ -3,7 +3,7 @@
 pub mod domain;
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use diesel::sql_types::Integer;
 use serde_json::Value;
@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::base::config::Config;
 use crate::base::token::Signer;
 use crate::base::{Caller, Error, Result};
-use crate::db::{Db, Statement};
+use crate::db::{Db, Statement, settings};
 use crate::kinds::actions::Action;
 use crate::kinds::plan::Limits;
 use crate::kinds::verbs::Hooks;
@@ -24,7 +24,7 @@ pub struct Node {
     pub db: Db,
     /// For probes only, so that a full pool does not make the hub look dead.
     pub probe: Db,
-    pub signer: Signer,
+    signer: OnceLock<Signer>,
     pub hooks: Hooks,
     domains: &'static [Domain],
     kinds: RwLock<Arc<Kinds>>,
@@ -32,26 +32,38 @@ pub struct Node {
 }
 
 impl Node {
-    /// A hub over a database whose schema is in place.
-    pub async fn new(
-        config: Config,
-        db: Db,
-        probe: Db,
-        signer: Signer,
-        domains: &'static [Domain],
-    ) -> Result<Self> {
-        let kinds = catalog::load(&db, &config.rest_schemas).await?;
-        let hooks = Hooks::new(domains.iter().flat_map(|domain| domain.hooks));
-        Ok(Self {
+    /// A hub over a database; closed until [`Node::open`] was called.
+    pub fn new(config: Config, db: Db, probe: Db, domains: &'static [Domain]) -> Self {
+        Self {
             config,
             db,
             probe,
-            signer,
-            hooks,
+            signer: OnceLock::new(),
+            hooks: Hooks::new(domains.iter().flat_map(|domain| domain.hooks)),
             domains,
-            kinds: RwLock::new(Arc::new(kinds)),
+            kinds: RwLock::default(),
             stopping: AtomicBool::new(false),
-        })
+        }
+    }
+
+    /// Read the keys and the catalogue of a database whose schema is in place.
+    pub async fn open(&self) -> Result<()> {
+        self.reload_kinds().await?;
+        let signer = Signer::new(settings::secret(&self.db, "jwt_secret").await?);
+        self.signer.get_or_init(|| signer);
+        Ok(())
+    }
+
+    /// Whether the hub can serve.
+    pub fn is_open(&self) -> bool {
+        self.signer.get().is_some()
+    }
+
+    /// What signs and reads tokens.
+    pub fn signer(&self) -> Result<&Signer> {
+        self.signer
+            .get()
+            .ok_or_else(|| Error::busy("The hub is still starting."))
     }
 
     /// The catalogue as of now.
