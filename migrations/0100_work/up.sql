@@ -343,7 +343,7 @@ select hub.register_kind('onto_projects', domain => 'work', scope => 'members', 
 
 create table onto_actors (
     id uuid primary key default hub.uuid_v7(),
-    created_by uuid not null default auth.uid() references users (id) on delete cascade,
+    created_by uuid default auth.uid() references users (id) on delete set null,
     user_id uuid references users (id) on delete cascade,
     kind text not null default 'user' constraint onto_actors_kind_listed check (kind in ('user', 'system', 'bot')),
     name text not null,
@@ -353,7 +353,7 @@ create table onto_actors (
     constraint onto_actors_kind_fits check (kind = 'user' or user_id is null)
 );
 comment on table onto_actors is 'Who acts in shared projects: the card that somebody wrote for an account, a bot or the system. Visible to its writer, to the account and to fellow members.';
-comment on column onto_actors.created_by is 'Who wrote the card. One''s own, written at the first founding, names oneself twice.';
+comment on column onto_actors.created_by is 'Who wrote the card, which outlives that account: others are members by it. One''s own, written at the first founding, names oneself twice.';
 comment on column onto_actors.user_id is 'Never changes: a card can''t be passed on with the memberships it holds.';
 create unique index onto_actors_created_by_user_id_key on onto_actors (created_by, user_id) where user_id is not null;
 create index onto_actors_created_by_idx on onto_actors (created_by);
@@ -389,7 +389,7 @@ select hub.register_kind('onto_project_members', domain => 'work', scope => 'mem
 create table onto_tasks (
     id uuid primary key default hub.uuid_v7(),
     project_id uuid not null references onto_projects (id) on delete cascade,
-    created_by uuid not null default auth.uid() references users (id) on delete cascade,
+    created_by uuid default auth.uid() references users (id) on delete set null,
     title text not null,
     description text,
     type_key text not null,
@@ -404,6 +404,7 @@ create table onto_tasks (
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now()
 );
+comment on column onto_tasks.created_by is 'Empty once that account is gone: the task is still the project''s.';
 comment on column onto_tasks.completed_at is 'Stamped when the task becomes done, emptied when it is opened again.';
 create index onto_tasks_project_id_idx on onto_tasks (project_id);
 create index onto_tasks_created_by_idx on onto_tasks (created_by);

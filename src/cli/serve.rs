@@ -155,12 +155,12 @@ async fn welcome(node: &Node, config: &Config) -> anyhow::Result<()> {
         .as_ref()
         .map(|url| url.as_str().trim_end_matches('/').to_owned())
         .unwrap_or_default();
-    note(&format!("Ready: open {address}/"));
     if let Some(token) = accounts::first_link(&node.db).await? {
         note(&format!(
             "No account yet. Make the first one here (the link works once):\n  {address}/first?token={token}"
         ));
     }
+    note(&format!("Ready: open {address}/"));
     Ok(())
 }
 

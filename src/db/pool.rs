@@ -118,33 +118,30 @@ where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
 {
     let (client, mut connection) = config.connect_raw(stream, NoTls).await?;
-    let (dropped, mut keep) = tokio::sync::oneshot::channel::<()>();
+    let (hand_over, mut handed) = tokio::sync::oneshot::channel::<Client>();
     tokio::spawn(async move {
+        // The client must live as long as the connection is to be heard.
+        let mut kept = None;
         loop {
-            let heard = tokio::select! {
-                heard = std::future::poll_fn(|cx| connection.poll_message(cx)) => heard,
-                _ = &mut keep => return,
-            };
-            match heard {
-                // A full queue already says that there is news.
-                Some(Ok(tokio_postgres::AsyncMessage::Notification(_))) => drop(send.try_send(())),
-                Some(Ok(_)) => {}
-                Some(Err(_)) | None => return,
-            }
-            if send.is_closed() {
-                return;
+            tokio::select! {
+                heard = std::future::poll_fn(|cx| connection.poll_message(cx)) => match heard {
+                    // A full queue already says that there is news.
+                    Some(Ok(tokio_postgres::AsyncMessage::Notification(_))) => drop(send.try_send(())),
+                    Some(Ok(_)) => {}
+                    Some(Err(_)) | None => return,
+                },
+                client = &mut handed, if kept.is_none() => match client {
+                    Ok(client) => kept = Some(client),
+                    Err(_) => return,
+                },
+                () = send.closed() => return,
             }
         }
     });
     client
         .batch_execute(&format!("listen {}", super::statement::quoted(channel)))
         .await?;
-    // The client must live as long as the connection is to be heard.
-    tokio::spawn(async move {
-        let _dropped = dropped;
-        std::future::pending::<()>().await;
-        drop(client);
-    });
+    drop(hand_over.send(client));
     Ok(())
 }
 

@@ -66,14 +66,14 @@ create trigger tasks_refuse_cycles before insert or update of parent_task_id, de
 create or replace function hub.time_blocks_measure() returns trigger
 language plpgsql as $$
 begin
-    new.duration_minutes := round(extract(epoch from new.end_time - new.start_time) / 60);
+    -- A block that ends before it starts, or has no end, is left to the constraint that says so.
+    new.duration_minutes := greatest(0, coalesce(round(extract(epoch from new.end_time - new.start_time) / 60), 0));
     return new;
 end
 $$;
--- A block that ends before it starts is left to its constraint, which says so.
 drop trigger if exists time_blocks_measure on public.time_blocks;
 create trigger time_blocks_measure before insert or update on public.time_blocks
-    for each row when (new.end_time >= new.start_time) execute function hub.time_blocks_measure();
+    for each row execute function hub.time_blocks_measure();
 
 -- Shared projects: who ------------------------------------------------------------------------------------------------
 
@@ -98,8 +98,7 @@ begin
     on conflict (created_by, user_id) where user_id is not null do nothing;
     insert into public.onto_project_members (project_id, actor_id, role_key, access)
     select new.id, a.id, 'owner', 'admin' from public.onto_actors a
-    where a.created_by = new.created_by and a.user_id = new.created_by
-    on conflict (project_id, actor_id) do nothing;
+    where a.created_by = new.created_by and a.user_id = new.created_by;
     return null;
 end
 $$;
