@@ -1,3 +1,7 @@
+-- These policies look at customer_organization, which goes before their tables do.
+drop policy if exists client_read on customers;
+drop policy if exists client_read on customer_email;
+drop policy if exists client_read on customer_phone;
 select hub.unregister_kind('customer_user');
 drop table customer_user;
 select hub.unregister_kind('customer_organization');

@@ -359,7 +359,11 @@ comment on column functions.user_id is 'Whom it was given to, if to one person.'
 create index functions_tenant_id_idx on functions (tenant_id);
 create index functions_created_by_idx on functions (created_by);
 create index functions_user_id_idx on functions (user_id);
+-- Users write them (OH-28); an admin of the tenant may mend or remove them.
 select hub.register_kind('functions', domain => 'agents', scope => 'tenant',
+    insert_when => 'tenant_id = auth.tenant_id() and created_by = auth.uid()',
+    update_when => '(tenant_id = auth.tenant_id() and (created_by = auth.uid() or auth.app_role() = ''admin'')) or auth.app_role() = ''developer''',
+    delete_when => '(tenant_id = auth.tenant_id() and (created_by = auth.uid() or auth.app_role() = ''admin'')) or auth.app_role() = ''developer''',
     title => 'name', text_columns => '{name,description}');
 
 -- Talking with a model ------------------------------------------------------------------------------------------------
