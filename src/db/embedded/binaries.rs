@@ -56,6 +56,7 @@ impl Binaries {
                     troubles.push(format!("{} is {}", bin.display(), found.major));
                 }
                 Ok(found) => installed.push(found),
+                Err(cause) if cause.is::<OutOfReach>() => return Err(cause),
                 Err(cause) => troubles.push(format!("{cause:#}")),
             }
         }
@@ -91,7 +92,10 @@ impl Binaries {
         if !ran.status.success() {
             let said = String::from_utf8_lossy(&ran.stderr).trim().to_owned();
             let said = format!("{}: {said}", postgres.display());
-            if ran.status.code() == Some(NOT_LAUNCHED) && said.contains("Permission denied") {
+            let refused =
+                ran.status.code() == Some(NOT_LAUNCHED) && said.contains("Permission denied");
+            // An installed one that is closed to the account says nothing about the data directory.
+            if refused && (said.contains("cannot enter") || bin.starts_with(&launcher.dir)) {
                 return Err(anyhow!(said).context(OutOfReach(launcher.account.name.clone())));
             }
             bail!(said);
