@@ -1,5 +1,6 @@
-//! Parse the command line, call the command; nothing else.
+//! Parses the command line and calls `cli`; nothing else.
 
 fn main() -> std::process::ExitCode {
+    made_open::db::embedded::launch_if_asked();
     made_open::cli::run()
 }

@@ -18,6 +18,16 @@ language sql volatile parallel safe as $$
     from (select (extract(epoch from clock_timestamp()) * 1000000)::bigint as us) t
 $$;
 
+create function auth.uid() returns uuid
+language sql stable parallel safe as $$
+    select nullif(current_setting('request.jwt.claim.sub', true), '')::uuid
+$$;
+
+create function auth.tenant_id() returns uuid
+language sql stable parallel safe as $$
+    select nullif(current_setting('request.jwt.claim.tenant_id', true), '')::uuid
+$$;
+
 create table hub.kinds (
     name text primary key constraint kinds_name_fits check (name ~ '^[a-z][a-z0-9_]{0,62}$'),
     domain text not null,

@@ -12,3 +12,11 @@ pub enum Caller {
     /// The hub itself: sign-up, jobs, start-up.
     Hub,
 }
+
+/// The database roles a request can take on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Role {
+    Anon,
+    Authenticated,
+    Service,
+}

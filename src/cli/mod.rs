@@ -1,3 +1,163 @@
-pub fn run() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+//! The command line: what operators say to a hub. Each command finds its database, does one thing, says so.
+//! Data goes to standard output, everything else to standard error.
+
+pub mod accounts;
+mod database;
+pub mod database_run;
+mod kinds;
+mod open;
+mod serve;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::base::config::{self, Config, Flags};
+
+/// A person's or a community's hub: their data, a market, a commons and DAOs, federated over ActivityPub.
+///
+/// Without a command it serves.
+#[derive(Parser)]
+#[command(name = "made-open", version, max_term_width = 110, after_help = "Example: made-open serve --bind 127.0.0.1:3000")]
+struct Cli {
+    #[command(flatten)]
+    settings: Settings,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+/// Settings that every command takes; they win over the environment and the file.
+#[derive(Args)]
+struct Settings {
+    /// Where the hub keeps its files (MADE_OPEN_DATA_DIR)
+    #[arg(long, global = true, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// A PostgreSQL with pgvector instead of the embedded one (DATABASE_URL)
+    #[arg(long, global = true, value_name = "URL")]
+    database_url: Option<String>,
+    /// Address and port to listen on (MADE_OPEN_BIND)
+    #[arg(long, global = true, value_name = "ADDRESS:PORT")]
+    bind: Option<String>,
+    /// The address others reach the hub by (MADE_OPEN_PUBLIC_URL)
+    #[arg(long, global = true, value_name = "URL")]
+    public_url: Option<String>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve the hub (the default)
+    Serve(serve::Serve),
+    /// Bring the database's schema up to this version
+    #[command(after_help = "Example: made-open migrate --json")]
+    Migrate(database::Migrate),
+    /// The database: bootstrap, check, run
+    #[command(subcommand)]
+    Database(database::Database),
+    /// Accounts
+    #[command(subcommand)]
+    User(accounts::User),
+    /// Keys for apps and services
+    #[command(subcommand)]
+    Token(accounts::Token),
+    /// Kinds: the tables that the doors serve
+    #[command(subcommand)]
+    Kind(kinds::Kind),
+    /// The version, and with --licences what the binary carries
+    #[command(after_help = "Example: made-open version --licences")]
+    Version {
+        /// Print origin and licences of what is carried inside
+        #[arg(long)]
+        licences: bool,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Read the command line and do it; the exit code says how it went.
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    match dispatch(cli) {
+        Ok(code) => code,
+        Err(error) => {
+            note(&format!("made-open: {error:#}"));
+            ExitCode::from(1)
+        }
+    }
+}
+
+fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
+    let flags = Flags {
+        bind: cli.settings.bind,
+        public_url: cli.settings.public_url,
+        data_dir: cli.settings.data_dir,
+        database_url: cli.settings.database_url,
+    };
+    if let Some(Command::Version { licences, json }) = &cli.command {
+        version(*licences, *json)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if let Some(Command::Database(database::Database::Bootstrap(bootstrap))) = &cli.command {
+        return bootstrap.run().map(|()| ExitCode::SUCCESS);
+    }
+    let config = config::load(&flags)?;
+    log_to_stderr(&config);
+    match cli.command {
+        None => serve::run(&config, &serve::Serve::default()),
+        Some(Command::Serve(serve)) => serve::run(&config, &serve),
+        Some(Command::Migrate(migrate)) => migrate.run(&config),
+        Some(Command::Database(database)) => database.run(&config),
+        Some(Command::User(user)) => open::with_node(&config, async |node| user.run(node).await),
+        Some(Command::Token(token)) => open::with_node(&config, async |node| token.run(node).await),
+        Some(Command::Kind(kind)) => open::with_node(&config, async |node| kind.run(node).await),
+        Some(Command::Version { .. }) => Ok(()),
+    }
+    .map(|()| ExitCode::SUCCESS)
+}
+
+fn version(licences: bool, json: bool) -> anyhow::Result<()> {
+    if licences {
+        return print(crate::db::embedded::licences());
+    }
+    let version = env!("CARGO_PKG_VERSION");
+    if json {
+        return print_json(&serde_json::json!({ "version": version, "licence": "AGPL-3.0-only" }));
+    }
+    print(&format!("made-open {version}"))
+}
+
+fn log_to_stderr(config: &Config) {
+    let filter = tracing_subscriber::EnvFilter::new(config::log_filter());
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    let set = if config.log_format == "json" {
+        lines.json().try_init()
+    } else {
+        lines.with_target(false).try_init()
+    };
+    if set.is_err() {
+        note("logging was set up already");
+    }
+}
+
+/// A line for the person at the terminal; a closed standard error never stops the hub.
+pub fn note(line: &str) {
+    use std::io::Write;
+    let mut to = std::io::stderr().lock();
+    drop(writeln!(to, "{line}"));
+}
+
+/// Data for standard output.
+pub fn print(text: &str) -> anyhow::Result<()> {
+    use std::io::Write;
+    let mut to = std::io::stdout().lock();
+    writeln!(to, "{}", text.trim_end_matches('\n'))?;
+    Ok(to.flush()?)
+}
+
+/// Data for standard output as one line of JSON.
+pub fn print_json(value: &serde_json::Value) -> anyhow::Result<()> {
+    print(&serde_json::to_string(value)?)
 }

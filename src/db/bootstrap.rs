@@ -96,6 +96,11 @@ pub async fn run(
     Ok(())
 }
 
+/// Whether the login can enter its database, as it can once everything here was done.
+pub async fn is_done(url: &str) -> bool {
+    connect(url).await.is_ok()
+}
+
 async fn connect(url: &str) -> anyhow::Result<Client> {
     let (client, connection) = tokio_postgres::connect(url, NoTls)
         .await

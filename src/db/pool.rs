@@ -82,6 +82,69 @@ pub async fn connect(config: &tokio_postgres::Config) -> anyhow::Result<(Client,
     }
 }
 
+/// Whether a server is there and said no, as against no server.
+pub fn was_refused(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<tokio_postgres::Error>()
+        .is_some_and(|error| error.as_db_error().is_some_and(|no| !no.code().code().starts_with("57")))
+}
+
+/// Listen on a channel, over a connection of its own. The receiver ends when the connection does.
+pub async fn listen(url: &str, channel: &str) -> anyhow::Result<tokio::sync::mpsc::Receiver<()>> {
+    let config: tokio_postgres::Config = url.parse()?;
+    let (send, receive) = tokio::sync::mpsc::channel(64);
+    let port = config.get_ports().first().copied().unwrap_or(5432);
+    match config.get_hosts().first() {
+        Some(Host::Unix(directory)) => {
+            let stream = UnixStream::connect(directory.join(format!(".s.PGSQL.{port}"))).await?;
+            hear(&config, stream, channel, send).await?;
+        }
+        Some(Host::Tcp(host)) => {
+            let stream = TcpStream::connect((host.as_str(), port)).await?;
+            hear(&config, stream, channel, send).await?;
+        }
+        None => anyhow::bail!("the database address names no host"),
+    }
+    Ok(receive)
+}
+
+async fn hear<S>(
+    config: &tokio_postgres::Config,
+    stream: S,
+    channel: &str,
+    send: tokio::sync::mpsc::Sender<()>,
+) -> anyhow::Result<()>
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+{
+    let (client, mut connection) = config.connect_raw(stream, NoTls).await?;
+    let (hand_over, mut handed) = tokio::sync::oneshot::channel::<Client>();
+    tokio::spawn(async move {
+        // The client must live as long as the connection is to be heard.
+        let mut kept = None;
+        loop {
+            tokio::select! {
+                heard = std::future::poll_fn(|cx| connection.poll_message(cx)) => match heard {
+                    // A full queue already says that there is news.
+                    Some(Ok(tokio_postgres::AsyncMessage::Notification(_))) => drop(send.try_send(())),
+                    Some(Ok(_)) => {}
+                    Some(Err(_)) | None => return,
+                },
+                client = &mut handed, if kept.is_none() => match client {
+                    Ok(client) => kept = Some(client),
+                    Err(_) => return,
+                },
+                () = send.closed() => return,
+            }
+        }
+    });
+    client
+        .batch_execute(&format!("listen {}", super::statement::quoted(channel)))
+        .await?;
+    drop(hand_over.send(client));
+    Ok(())
+}
+
 async fn speak<S>(config: &tokio_postgres::Config, stream: S) -> anyhow::Result<(Client, LastState)>
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,

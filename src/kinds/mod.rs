@@ -1,8 +1,10 @@
 //! The registry as the hub sees it: tables, columns, relations, and who may touch which column. Read from the
 //! system catalogue and `hub.kinds`; nothing here knows what any particular kind means.
 
+pub mod actions;
 pub mod ask;
 pub mod catalog;
+pub mod describe;
 pub mod plan;
 pub mod refusal;
 pub mod rows;
@@ -11,13 +13,7 @@ pub mod verbs;
 
 use std::collections::{BTreeMap, HashMap};
 
-/// The database roles a request can take on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Role {
-    Anon,
-    Authenticated,
-    Service,
-}
+pub use crate::base::caller::Role;
 
 /// A set of [`Role`]s.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -1,1 +1,134 @@
-//! todo
+//! The plug board: what every door and job is handed. Types and sockets only, no logic of any domain.
+
+pub mod domain;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+
+use diesel::sql_types::Integer;
+use serde_json::Value;
+
+use crate::base::config::Config;
+use crate::base::token::Signer;
+use crate::base::{Caller, Error, Result};
+use crate::db::{Db, Statement, settings};
+use crate::kinds::actions::Action;
+use crate::kinds::plan::Limits;
+use crate::kinds::verbs::Hooks;
+use crate::kinds::{Kinds, catalog};
+use domain::Domain;
+
+/// A running hub.
+pub struct Node {
+    pub config: Config,
+    pub db: Db,
+    /// For probes only, so that a full pool does not make the hub look dead.
+    pub probe: Db,
+    signer: OnceLock<Signer>,
+    pub hooks: Hooks,
+    domains: &'static [Domain],
+    kinds: RwLock<Arc<Kinds>>,
+    stopping: AtomicBool,
+}
+
+impl Node {
+    /// A hub over a database; closed until [`Node::open`] was called.
+    pub fn new(config: Config, db: Db, probe: Db, domains: &'static [Domain]) -> Self {
+        Self {
+            config,
+            db,
+            probe,
+            signer: OnceLock::new(),
+            hooks: Hooks::new(domains.iter().flat_map(|domain| domain.hooks)),
+            domains,
+            kinds: RwLock::default(),
+            stopping: AtomicBool::new(false),
+        }
+    }
+
+    /// Read the keys and the catalogue of a database whose schema is in place.
+    pub async fn open(&self) -> Result<()> {
+        self.reload_kinds().await?;
+        let signer = Signer::new(settings::secret(&self.db, "jwt_secret").await?);
+        self.signer.get_or_init(|| signer);
+        Ok(())
+    }
+
+    /// Whether the hub can serve.
+    pub fn is_open(&self) -> bool {
+        self.signer.get().is_some()
+    }
+
+    /// What signs and reads tokens.
+    pub fn signer(&self) -> Result<&Signer> {
+        self.signer
+            .get()
+            .ok_or_else(|| Error::busy("The hub is still starting."))
+    }
+
+    /// The catalogue as of now.
+    pub fn kinds(&self) -> Arc<Kinds> {
+        self.kinds
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Read the catalogue again.
+    pub async fn reload_kinds(&self) -> Result<()> {
+        let fresh = Arc::new(catalog::load(&self.db, &self.config.rest_schemas).await?);
+        *self.kinds.write().unwrap_or_else(PoisonError::into_inner) = fresh;
+        Ok(())
+    }
+
+    /// What the table door allows.
+    pub fn limits(&self) -> Limits<'_> {
+        Limits {
+            schemas: &self.config.rest_schemas,
+            max_rows: self.config.rest_max_rows,
+            max_depth: self.config.rest_max_depth,
+            aggregates: self.config.rest_aggregates,
+        }
+    }
+
+    /// Every verb of every domain.
+    pub fn actions(&self) -> impl Iterator<Item = &'static Action> + Clone + use<> {
+        self.domains.iter().flat_map(|domain| domain.actions)
+    }
+
+    /// The verb of this name.
+    pub fn action(&self, name: &str) -> Option<&'static Action> {
+        self.actions().find(|action| action.is_called(name))
+    }
+
+    /// Call a verb by name.
+    pub async fn act(&self, caller: &Caller, name: &str, input: Value) -> Result<Value> {
+        let action = self
+            .action(name)
+            .ok_or_else(|| Error::missing("action.unknown", format!("There is no action {name}.")))?;
+        let run = action.run;
+        self.db
+            .write(caller, async |tx| run(tx, input.clone()).await)
+            .await
+    }
+
+    /// Whether the database answers, asked over a connection that requests do not use.
+    pub async fn database_answers(&self) -> Result<()> {
+        self.probe
+            .read(&Caller::Anonymous, async |tx| {
+                tx.load::<Integer, i32>(Statement::new("select 1")).await
+            })
+            .await
+            .map(|_| ())
+    }
+
+    /// Say that the hub is about to stop: it is not ready any more.
+    pub fn stop_soon(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the hub was asked to stop.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+}

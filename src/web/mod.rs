@@ -1,1 +1,55 @@
-//! todo
+//! The HTTP doors. No rules here: a door finds out who asks, calls one function, and says the answer in its dialect.
+
+pub mod gate;
+pub mod health;
+pub mod hub;
+pub mod pages;
+pub mod reply;
+pub mod supabase;
+pub mod who;
+
+use std::net::TcpListener;
+use std::time::Duration;
+
+use actix_web::dev::Server;
+use actix_web::middleware::from_fn;
+use actix_web::{App, HttpServer, web};
+
+use crate::node::Node;
+
+/// How long running requests may take to finish once the hub was asked to stop.
+const LAST_ORDERS: u64 = 10;
+
+/// Every route of the hub.
+pub fn routes(routes: &mut web::ServiceConfig) {
+    routes
+        .route("/livez", web::get().to(health::alive))
+        .route("/readyz", web::get().to(health::ready))
+        .route("/openapi.json", web::get().to(supabase::rest::openapi))
+        .route("/", web::get().to(pages::home))
+        .route("/first", web::get().to(pages::first_form))
+        .route("/first", web::post().to(pages::first_account))
+        .route("/api/kinds", web::post().to(hub::kinds::add))
+        .route("/api/kinds", web::get().to(hub::kinds::list))
+        .configure(supabase::auth::routes)
+        .configure(supabase::rest::routes)
+        .default_service(web::to(reply::nothing_here));
+}
+
+/// A server on a listener; it stops on the signals that `cli::serve` handles.
+pub fn server(node: web::Data<Node>, listener: TcpListener, workers: usize) -> std::io::Result<Server> {
+    let server = HttpServer::new(move || {
+        App::new()
+            .app_data(node.clone())
+            .wrap(from_fn(gate::pass))
+            .configure(routes)
+    })
+    .workers(workers)
+    .client_request_timeout(Duration::from_secs(10))
+    .keep_alive(Duration::from_secs(75))
+    .shutdown_timeout(LAST_ORDERS)
+    .disable_signals()
+    .listen(listener)?
+    .run();
+    Ok(server)
+}

@@ -1,0 +1,17 @@
+drop view if exists user_oauth_connections;
+select hub.unregister_kind('user_integration_credentials');
+drop table user_integration_credentials;
+select hub.unregister_kind('integration_capabilities');
+drop table integration_capabilities;
+select hub.unregister_kind('integrations');
+drop table integrations;
+select hub.unregister_kind('service_providers');
+drop table service_providers;
+select hub.unregister_kind('user_calendar_tokens');
+drop table user_calendar_tokens;
+select hub.unregister_kind('key_store');
+drop table key_store;
+select hub.unregister_kind('user_credentials');
+drop table user_credentials;
+select hub.unregister_kind('vault_secrets');
+drop table vault_secrets;

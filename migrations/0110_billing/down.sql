@@ -1,0 +1,16 @@
+select hub.unregister_kind('discount_codes');
+drop table discount_codes;
+select hub.unregister_kind('payment_methods');
+drop table payment_methods;
+select hub.unregister_kind('invoices');
+drop table invoices;
+select hub.unregister_kind('customer_subscriptions');
+drop table customer_subscriptions;
+select hub.unregister_kind('subscription_plans');
+drop table subscription_plans;
+select hub.unregister_kind('license_modules');
+drop table license_modules;
+select hub.unregister_kind('org_modules');
+drop table org_modules;
+select hub.unregister_kind('licenses');
+drop table licenses;

@@ -1,0 +1,18 @@
+select hub.unregister_kind('beta_feedback');
+drop table beta_feedback;
+select hub.unregister_kind('beta_members');
+drop table beta_members;
+select hub.unregister_kind('beta_signups');
+drop table beta_signups;
+select hub.unregister_kind('admin_analytics');
+drop table admin_analytics;
+select hub.unregister_kind('security_logs');
+drop table security_logs;
+select hub.unregister_kind('user_activity_logs');
+drop table user_activity_logs;
+select hub.unregister_kind('error_logs');
+drop table error_logs;
+select hub.unregister_kind('cron_logs');
+drop table cron_logs;
+select hub.unregister_kind('rules');
+drop table rules;

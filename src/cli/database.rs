@@ -1,0 +1,113 @@
+//! `made-open migrate` and `made-open database …`: the schema, the roles, the embedded server.
+
+use anyhow::bail;
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use super::{database_run, note, open, print, print_json};
+use crate::base::config::{self, Config};
+use crate::db::{Db, bootstrap, check};
+
+/// Bring the schema up.
+#[derive(Args)]
+pub struct Migrate {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// The database.
+#[derive(Subcommand)]
+pub enum Database {
+    /// Print the statements that a superuser runs once on a server of his own
+    Bootstrap(Bootstrap),
+    /// Say whether row security binds the hub on this database
+    #[command(after_help = "Example: made-open database check --json")]
+    Check {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Run only the embedded database, until standard input ends or a signal comes
+    #[command(after_help = "Example: made-open database run --data-dir ./data")]
+    Run,
+}
+
+/// Print the statements of the bootstrap.
+#[derive(Args)]
+#[command(after_help = "Example: made-open database bootstrap --print | psql -U postgres")]
+pub struct Bootstrap {
+    /// Print them (there is no other way: the hub never works as superuser)
+    #[arg(long, required = true)]
+    print: bool,
+    /// The database's name
+    #[arg(long, default_value = "made_open")]
+    name: String,
+}
+
+impl Bootstrap {
+    /// Print the statements.
+    pub fn run(&self) -> anyhow::Result<()> {
+        print(&bootstrap::script(&self.name))
+    }
+}
+
+impl Migrate {
+    /// Migrate, and say what was done.
+    pub fn run(&self, config: &Config) -> anyhow::Result<()> {
+        let found = open::database(config, &note)?;
+        let runtime = open::runtime()?;
+        let done = runtime.block_on(open::bring_up(&found, &note));
+        drop(runtime);
+        if let Some(embedded) = found.embedded
+            && found.started_here
+        {
+            embedded.stop()?;
+        }
+        let done = done?;
+        if self.json {
+            return print_json(&json!({ "migrations": done.migrations, "replaced": done.replaced }));
+        }
+        print(&format!(
+            "{} migrations, functions and policies {}",
+            done.migrations.len(),
+            if done.replaced { "applied" } else { "as they were" }
+        ))
+    }
+}
+
+impl Database {
+    /// Do it.
+    pub fn run(&self, config: &Config) -> anyhow::Result<()> {
+        match self {
+            Self::Bootstrap(bootstrap) => bootstrap.run(),
+            Self::Run => database_run::run(&config::absolute(&config.data_dir)?),
+            Self::Check { json } => check(config, *json),
+        }
+    }
+}
+
+fn check(config: &Config, as_json: bool) -> anyhow::Result<()> {
+    let found = open::database(config, &note)?;
+    let runtime = open::runtime()?;
+    let problems = runtime.block_on(async {
+        let db = Db::open(&found.url, 1)?;
+        anyhow::Ok(check::problems(&db).await?)
+    });
+    drop(runtime);
+    if let Some(embedded) = found.embedded
+        && found.started_here
+    {
+        embedded.stop()?;
+    }
+    let problems = problems?;
+    if as_json {
+        print_json(&json!({ "safe": problems.is_empty(), "problems": problems }))?;
+    } else if problems.is_empty() {
+        print("Row security binds the hub on this database.")?;
+    }
+    if !problems.is_empty() {
+        bail!("not safe to serve from:\n  {}", problems.join("\n  "));
+    }
+    Ok(())
+}

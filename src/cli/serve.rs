@@ -1,0 +1,192 @@
+//! `made-open serve`: start the database, bring it up, open the doors, stop everything cleanly.
+
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::web;
+use anyhow::{Context, bail};
+use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{note, open};
+use crate::base::config::Config;
+use crate::db::embedded::Embedded;
+use crate::db::{check, migrate, pool};
+use crate::domains::identity::accounts;
+use crate::node::Node;
+use crate::web as doors;
+
+/// Serve the hub.
+#[derive(Args, Default)]
+#[command(after_help = "Example: made-open serve --bind 0.0.0.0:3000 --public-url https://hub.example")]
+pub struct Serve {
+    /// Refuse to start when the schema is not up to date, instead of migrating
+    #[arg(long)]
+    no_migrate: bool,
+}
+
+/// Serve until told to stop.
+pub fn run(config: &Config, serve: &Serve) -> anyhow::Result<()> {
+    let listener = TcpListener::bind(&config.bind)
+        .with_context(|| format!("cannot listen on {}", config.bind))?;
+    let address = listener.local_addr()?;
+    let mut found = open::database(config, &note)?;
+    if found.embedded.is_some() && !found.started_here {
+        bail!(
+            "another hub already runs on {}; stop it first, or choose another data directory",
+            config.data_dir.display()
+        );
+    }
+    let node = open::node(config, &found.url)?;
+    let runtime = open::runtime()?;
+    let served = runtime.block_on(async {
+        let mut config = config.clone();
+        if config.public_url.is_none() {
+            config.public_url = url::Url::parse(&format!("http://{address}")).ok();
+        }
+        let server = doors::server(web::Data::from(node.clone()), listener, workers())?;
+        let handle = server.handle();
+        let serving = tokio::spawn(server);
+        let ready = tokio::select! {
+            ready = make_ready(&node, &found, serve) => ready,
+            stopped = told_to_stop() => {
+                stopped?;
+                handle.stop(false).await;
+                return Ok(());
+            }
+        };
+        if let Err(error) = ready {
+            handle.stop(false).await;
+            return Err(error);
+        }
+        tokio::spawn(follow_catalogue(node.clone(), found.url.clone()));
+        welcome(&node, &config).await?;
+
+        let ended = tokio::select! {
+            stopped = told_to_stop() => stopped.map(|()| None)?,
+            status = ended(found.embedded.as_mut()) => Some(status),
+        };
+        node.stop_soon();
+        if let Some(status) = ended {
+            handle.stop(false).await;
+            bail!("the database ended by itself ({status}); its log is postgres.log in the data directory");
+        }
+        note("Stopping: finishing what is under way …");
+        tokio::select! {
+            () = handle.stop(true) => {}
+            again = told_to_stop() => { again?; handle.stop(false).await }
+        }
+        drop(serving.await);
+        Ok(())
+    });
+    runtime.shutdown_timeout(Duration::from_secs(2));
+    if let Some(embedded) = found.embedded {
+        embedded.stop()?;
+    }
+    if served.is_ok() {
+        note("Stopped.");
+    }
+    served
+}
+
+/// Wait for the database, bring it up, check that it is safe, read the catalogue. The process is live meanwhile.
+async fn make_ready(node: &Node, found: &open::Found, serve: &Serve) -> anyhow::Result<()> {
+    wait_for_database(&found.url).await?;
+    if serve.no_migrate {
+        if migrate::applied(&found.url).await?.as_deref() != Some(migrate::digest().as_str()) {
+            bail!("the schema is not up to date; run made-open migrate, or serve without --no-migrate");
+        }
+    } else {
+        open::bring_up(found, &note).await?;
+    }
+    check::refuse_unless_safe(&node.db).await?;
+    node.open().await?;
+    Ok(())
+}
+
+/// The database may start later than the hub.
+async fn wait_for_database(url: &str) -> anyhow::Result<()> {
+    let config: tokio_postgres::Config = url.parse().context("the database address cannot be read")?;
+    let mut attempt = 0;
+    loop {
+        match pool::connect(&config).await {
+            Ok(_) => return Ok(()),
+            // The server is there and says no: waiting does not help, and for an embedded one it is not set up yet.
+            Err(error) if pool::was_refused(&error) => return Ok(()),
+            Err(error) => {
+                let wait = migrate::back_off(attempt);
+                tracing::warn!(event = "waiting_for_database", cause = %error, seconds = wait.as_secs_f32());
+                tokio::time::sleep(wait).await;
+                attempt += 1;
+            }
+        }
+    }
+}
+
+/// Read the catalogue again whenever somebody changed it, in this process or another.
+async fn follow_catalogue(node: Arc<Node>, url: String) {
+    let mut attempt = 0;
+    loop {
+        match pool::listen(&url, "hub_catalog").await {
+            Ok(mut notices) => {
+                attempt = 0;
+                loop {
+                    if let Err(error) = node.reload_kinds().await {
+                        tracing::warn!(event = "catalogue_not_read", cause = %error);
+                    }
+                    if notices.recv().await.is_none() {
+                        break;
+                    }
+                    // One change makes several notices.
+                    while notices.try_recv().is_ok() {}
+                }
+            }
+            Err(error) => tracing::warn!(event = "cannot_listen", cause = %error),
+        }
+        tokio::time::sleep(migrate::back_off(attempt)).await;
+        attempt += 1;
+    }
+}
+
+async fn welcome(node: &Node, config: &Config) -> anyhow::Result<()> {
+    let address = config
+        .public_url
+        .as_ref()
+        .map(|url| url.as_str().trim_end_matches('/').to_owned())
+        .unwrap_or_default();
+    if let Some(token) = accounts::first_link(&node.db).await? {
+        note(&format!(
+            "No account yet. Make the first one here (the link works once):\n  {address}/first?token={token}"
+        ));
+    }
+    note(&format!("Ready: open {address}/"));
+    Ok(())
+}
+
+async fn told_to_stop() -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}
+
+/// The embedded server's end, should it come by itself.
+async fn ended(embedded: Option<&mut Embedded>) -> std::process::ExitStatus {
+    let Some(embedded) = embedded else {
+        return std::future::pending().await;
+    };
+    loop {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        if let Some(status) = embedded.exited() {
+            return status;
+        }
+    }
+}
+
+fn workers() -> usize {
+    std::thread::available_parallelism().map_or(2, usize::from)
+}

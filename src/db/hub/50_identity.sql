@@ -1,0 +1,77 @@
+-- Accounts under the name their seed gave them; founders become members; what only some may change.
+
+drop view if exists auth.users;
+create view auth.users with (security_invoker = true) as select * from public.users;
+revoke all on auth.users from public, anon, authenticated;
+grant select, insert, update, delete on auth.users to service_role;
+grant usage on sequence public.users_number_seq to service_role;
+
+-- A device's token is kept as its SHA-256 only. What already has that form stays as it is.
+create or replace function hub.hash_device_token() returns trigger
+language plpgsql as $$
+begin
+    if new.device_token !~ '^sha256:[0-9a-f]{64}$' then
+        new.device_token := 'sha256:' || encode(sha256(convert_to(new.device_token, 'UTF8')), 'hex');
+    end if;
+    return new;
+end
+$$;
+drop trigger if exists devices_hash_token on public.devices;
+create trigger devices_hash_token before insert or update of device_token on public.devices
+    for each row when (new.device_token is not null) execute function hub.hash_device_token();
+
+-- Whose account a profile is about, and where it belongs, is settled when it is made; later only a developer moves it.
+create or replace function hub.keep_profile_user() returns trigger
+language plpgsql as $$
+begin
+    if current_setting('role') = 'authenticated' and auth.app_role() is distinct from 'developer' then
+        raise exception using errcode = '42501', schema = tg_table_schema, table = tg_table_name, column = 'user_id',
+            message = 'only a developer moves an account to another profile';
+    end if;
+    return new;
+end
+$$;
+drop trigger if exists user_profile_keeps_user on public.user_profile;
+create trigger user_profile_keeps_user before update of user_id, organization_id on public.user_profile
+    for each row when (new.user_id is distinct from old.user_id or new.organization_id is distinct from old.organization_id)
+    execute function hub.keep_profile_user();
+
+-- A workspace is handed over by its owner; its admins may change everything else.
+create or replace function hub.keep_workspace_owner() returns trigger
+language plpgsql as $$
+begin
+    if current_setting('role') = 'authenticated' and old.owner_user_id is distinct from auth.uid() then
+        raise exception using errcode = '42501', schema = tg_table_schema, table = tg_table_name, column = 'owner_user_id',
+            message = 'only the owner of a workspace hands it over';
+    end if;
+    return new;
+end
+$$;
+drop trigger if exists workspaces_keeps_owner on public.workspaces;
+create trigger workspaces_keeps_owner before update of owner_user_id on public.workspaces
+    for each row when (new.owner_user_id is distinct from old.owner_user_id)
+    execute function hub.keep_workspace_owner();
+
+-- Who founds a workspace or a team is its first member. As the caller, so that the members' policies hold here too.
+create or replace function hub.found_workspace() returns trigger
+language plpgsql as $$
+begin
+    insert into public.workspace_members (workspace_id, user_id, role) values (new.id, new.owner_user_id, 'owner');
+    return null;
+end
+$$;
+drop trigger if exists workspaces_found on public.workspaces;
+create trigger workspaces_found after insert on public.workspaces
+    for each row execute function hub.found_workspace();
+
+create or replace function hub.found_team() returns trigger
+language plpgsql as $$
+begin
+    insert into public.team_members (owner_id, team_id, user_id, team_role)
+    values (new.owner_user_id, new.id, new.owner_user_id, 'owner');
+    return null;
+end
+$$;
+drop trigger if exists teams_found on public.teams;
+create trigger teams_found after insert on public.teams
+    for each row execute function hub.found_team();

@@ -1,0 +1,50 @@
+//! Sockets for verbs: what a domain plugs in so that every door can call it.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use serde_json::Value;
+
+use crate::base::Result;
+use crate::db::Tx;
+
+/// A verb of a kind, reachable from every door as `<kind>_<verb>`.
+#[derive(Clone, Copy)]
+pub struct Action {
+    /// The kind it belongs to.
+    pub kind: &'static str,
+    /// The verb itself.
+    pub verb: &'static str,
+    /// The name its seed gave it, when it has one of its own.
+    pub seed_name: Option<&'static str>,
+    /// Changes nothing, so that GET may call it too.
+    pub reads_only: bool,
+    /// One sentence for people.
+    pub about: &'static str,
+    /// Names of the arguments with their SQL types, for descriptions and for GET.
+    pub arguments: &'static [(&'static str, &'static str)],
+    /// The behaviour.
+    pub run: for<'a> fn(&'a mut Tx, Value) -> Running<'a>,
+}
+
+/// A behaviour under way.
+pub type Running<'a> = Pin<Box<dyn Future<Output = Result<Value>> + 'a>>;
+
+impl Action {
+    /// What the doors call it.
+    pub fn name(&self) -> String {
+        match self.seed_name {
+            Some(name) => name.to_owned(),
+            None => format!("{}_{}", self.kind, self.verb),
+        }
+    }
+
+    /// Whether a door's caller means this one.
+    pub fn is_called(&self, name: &str) -> bool {
+        self.seed_name == Some(name)
+            || name
+                .strip_prefix(self.kind)
+                .and_then(|rest| rest.strip_prefix('_'))
+                == Some(self.verb)
+    }
+}

@@ -1,0 +1,5 @@
+//! What supabase-js speaks: tables and verbs under /rest/v1, accounts under /auth/v1.
+
+pub mod auth;
+pub mod rest;
+pub mod rpc;
