@@ -70,7 +70,7 @@ impl Signer {
             return Err(undecodable("The JWT is too long", None));
         }
         let parts: Vec<&str> = token.split('.').collect();
-        let &[header, claims, signature] = parts.as_slice() else {
+        let &[head, body, signature] = parts.as_slice() else {
             return Err(undecodable(
                 &format!("Expected 3 parts in JWT; got {}", parts.len()),
                 None,
@@ -78,14 +78,14 @@ impl Signer {
         };
 
         let header: Header =
-            unpacked(header).ok_or_else(|| no_key("The header of the JWT cannot be read"))?;
+            unpacked(head).ok_or_else(|| no_key("The header of the JWT cannot be read"))?;
         if header.alg != ALGORITHM || header.crit.is_some() {
             return Err(undecodable(
                 "Wrong or unsupported encoding algorithm",
                 Some("Only HS256 is accepted"),
             ));
         }
-        let signed = &token[..token.len() - signature.len() - 1];
+        let signed = format!("{head}.{body}");
         let signature = URL_SAFE_NO_PAD
             .decode(signature)
             .map_err(|_| no_key(NO_KEY_FITS))?;
@@ -93,7 +93,7 @@ impl Signer {
             .map_err(|_| no_key(NO_KEY_FITS))?;
 
         let claims: Map<String, Value> =
-            unpacked(claims).ok_or_else(|| unfit("Parsing claims failed"))?;
+            unpacked(body).ok_or_else(|| unfit("Parsing claims failed"))?;
         check_times(&claims, now.timestamp_micros() as f64 / 1e6)?;
         Ok(claims)
     }
