@@ -166,7 +166,7 @@ const BASE_WORDS: &[&str] = &[
     "flower", "football", "hello", "iloveyou", "letmein", "login", "madeopen", "master", "michael",
     "monkey", "mypassword", "password", "passwd", "pass", "princess", "qwer", "qwert", "qwerty",
     "qwertyuiop", "root", "secret", "shadow", "starwars", "summer", "sunshine", "superman", "test",
-    "user", "welcome", "winter", "zxcvbn", "zxcvbnm", "",
+    "user", "welcome", "winter", "zxcvbn", "zxcvbnm",
 ];
 
 fn is_guessed_first(password: &str, email: &str) -> bool {
@@ -198,7 +198,7 @@ fn is_guessed_first(password: &str, email: &str) -> bool {
     let word = lower.trim_matches(|c: char| !c.is_alphabetic());
     BASE_WORDS
         .iter()
-        .any(|base| word == *base && lower.len() < base.len() + 8 || !base.is_empty() && repeats(word, base))
+        .any(|base| word == *base && lower.len() < base.len() + 8 || repeats(word, base))
 }
 
 /// Whether a text is another one said twice or more often.
