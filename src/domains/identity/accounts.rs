@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::links::{self, Purpose};
 use super::{passwords, refusal};
 use crate::base::config::{Config, Signup};
-use crate::base::{Caller, Error, Result, clock};
+use crate::base::{Caller, Error, Result};
 use crate::db::{Bind, Db, Statement, Tx};
 
 /// The longest address, and the longest description of themselves that people may send: it travels in every token.
@@ -82,6 +82,25 @@ struct New<'a> {
     is_approved: bool,
     /// None: developer for the first one, user for the others.
     role: Option<Role>,
+}
+
+impl New<'_> {
+    fn app_metadata(&self) -> Value {
+        let mut app = json!({ "provider": "email", "providers": ["email"] });
+        if !self.is_approved {
+            app["approved"] = Value::Bool(false);
+        }
+        app
+    }
+
+    /// When its address was confirmed, and when it was asked to be.
+    fn times(&self) -> &'static str {
+        if self.is_confirmed {
+            "now() as email_confirmed_at, null::timestamptz as confirmation_sent_at"
+        } else {
+            "null::timestamptz as email_confirmed_at, now() as confirmation_sent_at"
+        }
+    }
 }
 
 impl Account {
@@ -178,46 +197,38 @@ pub async fn sign_up(db: &Db, config: &Config, wanted: SignUp) -> Result<SignedU
     let is_in = config.autoconfirm && config.signup != Signup::Approval;
 
     let password = passwords::hash(&password).await?;
-    let id = Uuid::now_v7();
-    let made = db
-        .write(&Caller::Hub, async |tx| {
-            let made = make(
-                tx,
-                New {
-                    id,
-                    email: &email,
-                    password: &password,
-                    name: name.as_deref(),
-                    handle: None,
-                    data: data.clone(),
-                    is_confirmed: config.autoconfirm,
-                    is_approved: config.signup != Signup::Approval,
-                    role: None,
-                },
-            )
-            .await?;
-            if by_invitation
-                && made.is_some()
-                && !links::take(tx, Purpose::Invitation, &invitation, &email, id).await?
-            {
-                return Err(not_invited());
-            }
-            Ok(made)
+    let new = New {
+        id: Uuid::now_v7(),
+        email: &email,
+        password: &password,
+        name: name.as_deref(),
+        handle: None,
+        data,
+        is_confirmed: config.autoconfirm,
+        is_approved: config.signup != Signup::Approval,
+        role: None,
+    };
+    db.write(&Caller::Hub, async |tx| {
+        let Some(account) = make(tx, &new).await? else {
+            return if is_in {
+                Err(exists("user_already_exists", "User already registered"))
+            } else {
+                Ok(SignedUp::Waiting(Box::new(pretend(tx, &new).await?)))
+            };
+        };
+        if by_invitation
+            && !links::take(tx, Purpose::Invitation, &invitation, &email, new.id).await?
+        {
+            return Err(not_invited());
+        }
+        let account = Box::new(account);
+        Ok(if is_in {
+            SignedUp::In(account)
+        } else {
+            SignedUp::Waiting(account)
         })
-        .await?;
-
-    match made {
-        Some(account) if is_in => Ok(SignedUp::In(Box::new(account))),
-        Some(account) => Ok(SignedUp::Waiting(Box::new(account))),
-        None if is_in => Err(refusal(
-            422,
-            "user_already_exists",
-            "User already registered",
-        )),
-        None => Ok(SignedUp::Waiting(Box::new(pretended(
-            id, &email, data, config,
-        )))),
-    }
+    })
+    .await
 }
 
 /// Make an account as the operator; its address needs no proof.
@@ -241,34 +252,33 @@ pub async fn add(
 
     let password = passwords::hash(password).await?;
     let handle = handle_of(name);
-    let id = Uuid::now_v7();
-    db.write(&Caller::Hub, async |tx| {
-        let made = make(
-            tx,
-            New {
-                id,
-                email: &email,
-                password: &password,
-                name: Some(name),
-                handle: handle.as_deref(),
-                data: json!({ "full_name": name }),
-                is_confirmed: true,
-                is_approved: true,
-                role,
-            },
-        )
-        .await?
-        .ok_or_else(|| {
-            refusal(
-                422,
-                "email_exists",
-                "An account with this address exists already.",
-            )
-        })?;
-        let role = role_of(tx, made.id).await?;
-        Ok((made, role))
-    })
-    .await
+    let new = New {
+        id: Uuid::now_v7(),
+        email: &email,
+        password: &password,
+        name: Some(name),
+        handle: handle.as_deref(),
+        data: json!({ "full_name": name }),
+        is_confirmed: true,
+        is_approved: true,
+        role,
+    };
+    let made = db
+        .write(&Caller::Hub, async |tx| {
+            let account = make(tx, &new).await?.ok_or_else(|| exists("email_exists", TAKEN))?;
+            let role = role_of(tx, account.id).await?;
+            Ok((account, role))
+        })
+        .await;
+    match made {
+        // The address is asked for before, so only the handle is left.
+        Err(error) if error.is("23505") => Err(refusal(
+            409,
+            "handle_exists",
+            "Somebody else has this name already.",
+        )),
+        made => made,
+    }
 }
 
 /// The secret of the link that makes the first account; none once there is one. Earlier links stop working.
@@ -295,37 +305,28 @@ pub async fn first_account(db: &Db, token: &str, email: &str, password: &str) ->
     passwords::check(password, &email)?;
 
     let password = passwords::hash(password).await?;
-    let id = Uuid::now_v7();
+    let new = New {
+        id: Uuid::now_v7(),
+        email: &email,
+        password: &password,
+        name: None,
+        handle: None,
+        data: json!({}),
+        is_confirmed: true,
+        is_approved: true,
+        role: Some(Role::Developer),
+    };
     db.write(&Caller::Hub, async |tx| {
-        let home = ensure_home(tx).await?;
+        // Whoever holds the home tenant is alone with the question which account is the first.
+        ensure_home(tx).await?;
         if first_is_made(tx).await?
-            || !links::take(tx, Purpose::FirstAccount, token, "", id).await?
+            || !links::take(tx, Purpose::FirstAccount, token, "", new.id).await?
         {
             return Err(link_is_over());
         }
-        tracing::info!(event = "first_account", tenant = %home);
-        make(
-            tx,
-            New {
-                id,
-                email: &email,
-                password: &password,
-                name: None,
-                handle: None,
-                data: json!({}),
-                is_confirmed: true,
-                is_approved: true,
-                role: Some(Role::Developer),
-            },
-        )
-        .await?
-        .ok_or_else(|| {
-            refusal(
-                422,
-                "user_already_exists",
-                "An account with this address exists already.",
-            )
-        })
+        make(tx, &new)
+            .await?
+            .ok_or_else(|| exists("user_already_exists", TAKEN))
     })
     .await
 }
@@ -396,14 +397,23 @@ pub(super) async fn by_id(tx: &mut Tx, id: Uuid) -> Result<Option<Account>> {
     find(tx, which).await
 }
 
-/// Note that its holder signed in, and keep the password at today's cost if it was rehashed.
-pub(super) async fn signed_in(tx: &mut Tx, id: Uuid, rehashed: Option<&str>) -> Result<()> {
+/// Note that its holder signed in, and keep the password at today's cost if it was rehashed. No, when the account
+/// is not any more what it was when the password was compared.
+pub(super) async fn signed_in(
+    tx: &mut Tx,
+    seen: &Account,
+    rehashed: Option<&str>,
+) -> Result<bool> {
     let mut update = Statement::new("update public.users set last_sign_in_at = now()");
     if let Some(hash) = rehashed {
         update.sql(", encrypted_password = ").text(hash);
     }
-    update.sql(" where id = ").bind(Bind::Uuid(id));
-    tx.run(update).await.map(|_| ())
+    update
+        .sql(" where deleted_at is null and id = ")
+        .bind(Bind::Uuid(seen.id))
+        .sql(" and encrypted_password = ")
+        .bind(Bind::Text(seen.encrypted_password.clone()));
+    Ok(tx.run(update).await? == 1)
 }
 
 /// An address in normal form.
@@ -448,7 +458,7 @@ pub(super) fn described(data: Map<String, Value>) -> Result<Value> {
             "data holds more than 4096 bytes.",
         ));
     }
-    // How JSON writes the one character that PostgreSQL's text cannot hold; a backslash before it makes it harmless.
+    // The one character that PostgreSQL's text cannot hold.
     if holds_nul(&data) {
         return Err(refusal(
             400,
@@ -471,13 +481,8 @@ fn holds_nul(value: &Value) -> bool {
 }
 
 /// Write the rows of an account; none when the address is taken.
-async fn make(tx: &mut Tx, new: New<'_>) -> Result<Option<Account>> {
+async fn make(tx: &mut Tx, new: &New<'_>) -> Result<Option<Account>> {
     let home = ensure_home(tx).await?;
-    let mut app = json!({ "provider": "email", "providers": ["email"] });
-    if !new.is_approved {
-        app["approved"] = Value::Bool(false);
-    }
-
     let mut insert = Statement::new(
         "insert into public.users (id, aud, role, email, encrypted_password, name, handle, raw_app_meta_data, \
          raw_user_meta_data, email_confirmed_at, confirmation_sent_at) select ",
@@ -493,20 +498,18 @@ async fn make(tx: &mut Tx, new: New<'_>) -> Result<Option<Account>> {
         .sql(", ")
         .bind(Bind::Text(new.handle.map(str::to_owned)))
         .sql(", ")
-        .text(app.to_string())
-        .sql("::text::jsonb, ")
+        .text(new.app_metadata().to_string())
+        .sql("::jsonb, ")
         .text(new.data.to_string())
-        .sql(if new.is_confirmed {
-            "::text::jsonb, now(), null"
-        } else {
-            "::text::jsonb, null, now()"
-        })
+        .sql("::jsonb, ")
+        .sql(new.times())
         .sql(" on conflict (lower(email)) where deleted_at is null do nothing");
     if tx.run(insert).await? == 0 {
         return Ok(None);
     }
 
-    let is_first = matches!(new.role, None | Some(Role::Developer)) && claim_first(tx, new.id).await?;
+    let is_first =
+        matches!(new.role, None | Some(Role::Developer)) && claim_first(tx, new.id).await?;
     let role = match new.role {
         Some(Role::Developer) => "developer",
         Some(Role::Admin) => "admin",
@@ -564,48 +567,47 @@ async fn role_of(tx: &mut Tx, id: Uuid) -> Result<Role> {
 }
 
 async fn find(tx: &mut Tx, which: Statement) -> Result<Option<Account>> {
+    let mut from = Statement::new("public.users u where u.deleted_at is null and ");
+    from.append(which);
+    show(tx, from).await
+}
+
+/// The first account among these rows, which are named `u`.
+async fn show(tx: &mut Tx, from: Statement) -> Result<Option<Account>> {
     let mut select = Statement::<Text>::new(
-        "select json_build_object('id', id, 'email', coalesce(email, ''), 'phone', phone, \
-         'encrypted_password', encrypted_password, \
-         'app_metadata', coalesce(raw_app_meta_data, '{}'), 'user_metadata', coalesce(raw_user_meta_data, '{}'), \
-         'is_anonymous', is_anonymous, 'is_banned', coalesce(banned_until > now(), false), \
-         'email_confirmed_at', email_confirmed_at, 'confirmation_sent_at', confirmation_sent_at, \
-         'invited_at', invited_at, 'last_sign_in_at', last_sign_in_at, \
-         'created_at', created_at, 'updated_at', updated_at)::text \
-         from public.users where deleted_at is null and ",
+        "select json_build_object('id', u.id, 'email', coalesce(u.email, ''), 'phone', u.phone, \
+         'encrypted_password', u.encrypted_password, \
+         'app_metadata', coalesce(u.raw_app_meta_data, '{}'), 'user_metadata', coalesce(u.raw_user_meta_data, '{}'), \
+         'is_anonymous', u.is_anonymous, 'is_banned', coalesce(u.banned_until > now(), false), \
+         'email_confirmed_at', u.email_confirmed_at, 'confirmation_sent_at', u.confirmation_sent_at, \
+         'invited_at', u.invited_at, 'last_sign_in_at', u.last_sign_in_at, \
+         'created_at', u.created_at, 'updated_at', u.updated_at)::text from ",
     );
-    select.append(which);
+    select.append(from);
     let rows: Vec<String> = tx.load(select).await?;
     rows.first()
         .map(|row| serde_json::from_str(row).map_err(Error::broken))
         .transpose()
 }
 
-/// What a sign-up is answered with when the account is somebody's already: the like of a new one, down to the last key.
-fn pretended(id: Uuid, email: &str, data: Value, config: &Config) -> Account {
-    let now = clock::now()
-        .to_rfc3339_opts(chrono::SecondsFormat::Micros, false)
-        .to_owned();
-    let mut app = json!({ "provider": "email", "providers": ["email"] });
-    if config.signup == Signup::Approval {
-        app["approved"] = Value::Bool(false);
-    }
-    Account {
-        id,
-        email: email.to_owned(),
-        phone: None,
-        encrypted_password: None,
-        app_metadata: app,
-        user_metadata: data,
-        is_anonymous: false,
-        is_banned: false,
-        email_confirmed_at: config.autoconfirm.then(|| now.clone()),
-        confirmation_sent_at: (!config.autoconfirm).then(|| now.clone()),
-        invited_at: None,
-        last_sign_in_at: None,
-        created_at: now.clone(),
-        updated_at: now,
-    }
+/// What a sign-up is answered with when the account is somebody's already: the like of a new one, written by the
+/// database too, so that not even the order of its keys tells.
+async fn pretend(tx: &mut Tx, new: &New<'_>) -> Result<Account> {
+    let mut from = Statement::new("(select ");
+    from.bind(Bind::Uuid(new.id))
+        .sql(" as id, ")
+        .text(new.email)
+        .sql(" as email, null::text as phone, null::text as encrypted_password, ")
+        .text(new.app_metadata().to_string())
+        .sql("::jsonb as raw_app_meta_data, ")
+        .text(new.data.to_string())
+        .sql("::jsonb as raw_user_meta_data, false as is_anonymous, null::timestamptz as banned_until, ")
+        .sql(new.times())
+        .sql(
+            ", null::timestamptz as invited_at, null::timestamptz as last_sign_in_at, now() as created_at, \
+             now() as updated_at) u",
+        );
+    show(tx, from).await?.ok_or_else(gone)
 }
 
 /// `Ada Lovelace` is mentioned as `ada_lovelace`.
@@ -617,6 +619,12 @@ fn handle_of(name: &str) -> Option<String> {
         .collect();
     let handle = words.join("_");
     (!handle.is_empty()).then_some(handle)
+}
+
+const TAKEN: &str = "An account with this address exists already.";
+
+fn exists(code: &'static str, message: &str) -> Error {
+    refusal(422, code, message)
 }
 
 fn not_invited() -> Error {
@@ -662,16 +670,6 @@ mod tests {
         ] {
             assert!(address(wrong).unwrap_err().is("validation_failed"), "{wrong}");
         }
-    }
-
-    #[test]
-    fn a_pretended_account_looks_like_a_new_one() {
-        let config = crate::base::config::load(&Default::default()).unwrap();
-        let shown = pretended(Uuid::nil(), "a@b.example", json!({ "x": 1 }), &config).shown();
-        assert_eq!(shown["identities"][0]["provider"], "email");
-        assert_eq!(shown["user_metadata"]["x"], 1);
-        assert_eq!(shown["email_confirmed_at"], Value::Null);
-        assert!(shown.get("encrypted_password").is_none());
     }
 
     #[test]
