@@ -89,8 +89,7 @@ impl Signer {
         let signature = URL_SAFE_NO_PAD
             .decode(signature)
             .map_err(|_| no_key(NO_KEY_FITS))?;
-        hmac::verify(&self.key, signed.as_bytes(), &signature)
-            .map_err(|_| no_key(NO_KEY_FITS))?;
+        hmac::verify(&self.key, signed.as_bytes(), &signature).map_err(|_| no_key(NO_KEY_FITS))?;
 
         let claims: Map<String, Value> =
             unpacked(body).ok_or_else(|| unfit("Parsing claims failed"))?;
@@ -234,10 +233,19 @@ mod tests {
         ] {
             assert_eq!(code(&forged), no_key, "{forged}");
         }
-        assert_eq!(code(""), "PGRST301 Empty JWT is sent in Authorization header");
+        assert_eq!(
+            code(""),
+            "PGRST301 Empty JWT is sent in Authorization header"
+        );
         assert_eq!(code(signed), "PGRST301 Expected 3 parts in JWT; got 2");
-        assert_eq!(code(&format!("{good}.")), "PGRST301 Expected 3 parts in JWT; got 4");
-        assert_eq!(code(&"a".repeat(LONGEST + 1)), "PGRST301 The JWT is too long");
+        assert_eq!(
+            code(&format!("{good}.")),
+            "PGRST301 Expected 3 parts in JWT; got 4"
+        );
+        assert_eq!(
+            code(&"a".repeat(LONGEST + 1)),
+            "PGRST301 The JWT is too long"
+        );
     }
 
     #[test]
@@ -271,8 +279,14 @@ mod tests {
             (json!({ "exp": 1001 }), "fine"),
             (json!({ "exp": 1000 }), "PGRST303 JWT expired"),
             (json!({ "exp": 999.5 }), "PGRST303 JWT expired"),
-            (json!({ "exp": "never" }), "PGRST303 The JWT 'exp' claim must be a number"),
-            (json!({ "exp": null }), "PGRST303 The JWT 'exp' claim must be a number"),
+            (
+                json!({ "exp": "never" }),
+                "PGRST303 The JWT 'exp' claim must be a number",
+            ),
+            (
+                json!({ "exp": null }),
+                "PGRST303 The JWT 'exp' claim must be a number",
+            ),
             (json!({ "nbf": 1031 }), "PGRST303 JWT not yet valid"),
             (json!({ "iat": 1031 }), "PGRST303 JWT issued at future"),
             (json!({ "iat": 1020 }), "fine"),

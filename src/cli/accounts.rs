@@ -16,8 +16,10 @@ use crate::node::Node;
 #[derive(Subcommand)]
 pub enum User {
     /// Make an account; the first one is the hub's developer
-    #[command(after_help = "Example: made-open user add \"Ada Lovelace\" --email ada@example.org --role admin\n\
-        Example: made-open user add bruno --email bruno@example.org --password-stdin < password.txt")]
+    #[command(
+        after_help = "Example: made-open user add \"Ada Lovelace\" --email ada@example.org --role admin\n\
+        Example: made-open user add bruno --email bruno@example.org --password-stdin < password.txt"
+    )]
     Add(Add),
     /// Let an account in that waits for approval or for a mail
     #[command(after_help = "Example: made-open user approve --email ada@example.org")]
@@ -75,7 +77,9 @@ pub enum Token {
     #[command(after_help = "Example: made-open token anon --json")]
     Anon(Anon),
     /// Make a key for a program that acts for the hub; it is shown this once
-    #[command(after_help = "Example: made-open token create --role service_role --name \"nightly import\"")]
+    #[command(
+        after_help = "Example: made-open token create --role service_role --name \"nightly import\""
+    )]
     Create(Create),
 }
 
@@ -145,15 +149,16 @@ impl Add {
             accounts::add(&node.db, &self.name, &self.email, &password, self.role).await?;
 
         if self.json {
-            let mut said = json!({
+            // A password that was given is not said again.
+            return print_json(&json!({
                 "id": account.id, "email": account.email, "name": self.name.trim(), "role": role,
-            });
-            if is_random {
-                said["password"] = password.into();
-            }
-            return print_json(&said);
+                "password": is_random.then_some(password),
+            }));
         }
-        note(&format!("Made the account {} ({}).", account.email, account.id));
+        note(&format!(
+            "Made the account {} ({}).",
+            account.email, account.id
+        ));
         if is_random {
             note("Its password, shown this once:");
             return print(&password);
@@ -204,9 +209,9 @@ fn from_stdin() -> anyhow::Result<String> {
         .take(LONGEST)
         .read_to_string(&mut text)
         .context("cannot read the password from standard input")?;
-    let password = text
-        .strip_suffix('\n')
-        .map_or(text.as_str(), |line| line.strip_suffix('\r').unwrap_or(line));
+    let password = text.strip_suffix('\n').map_or(text.as_str(), |line| {
+        line.strip_suffix('\r').unwrap_or(line)
+    });
     if password.is_empty() {
         bail!("no password on standard input");
     }

@@ -86,11 +86,11 @@ struct New<'a> {
 
 impl New<'_> {
     fn app_metadata(&self) -> Value {
-        let mut app = json!({ "provider": "email", "providers": ["email"] });
-        if !self.is_approved {
-            app["approved"] = Value::Bool(false);
+        if self.is_approved {
+            json!({ "provider": "email", "providers": ["email"] })
+        } else {
+            json!({ "provider": "email", "providers": ["email"], "approved": false })
         }
-        app
     }
 
     /// When its address was confirmed, and when it was asked to be.
@@ -265,7 +265,9 @@ pub async fn add(
     };
     let made = db
         .write(&Caller::Hub, async |tx| {
-            let account = make(tx, &new).await?.ok_or_else(|| exists("email_exists", TAKEN))?;
+            let account = make(tx, &new)
+                .await?
+                .ok_or_else(|| exists("email_exists", TAKEN))?;
             let role = role_of(tx, account.id).await?;
             Ok((account, role))
         })
@@ -399,11 +401,7 @@ pub(super) async fn by_id(tx: &mut Tx, id: Uuid) -> Result<Option<Account>> {
 
 /// Note that its holder signed in, and keep the password at today's cost if it was rehashed. No, when the account
 /// is not any more what it was when the password was compared.
-pub(super) async fn signed_in(
-    tx: &mut Tx,
-    seen: &Account,
-    rehashed: Option<&str>,
-) -> Result<bool> {
+pub(super) async fn signed_in(tx: &mut Tx, seen: &Account, rehashed: Option<&str>) -> Result<bool> {
     let mut update = Statement::new("update public.users set last_sign_in_at = now()");
     if let Some(hash) = rehashed {
         update.sql(", encrypted_password = ").text(hash);
@@ -665,10 +663,28 @@ mod tests {
         let long = format!("{}@example.org", "a".repeat(65));
         let longer = format!("a@{}", "b.".repeat(130));
         for wrong in [
-            "", "@", "a", "a@", "@b", "a@b@c", "a b@c.d", "a\0@b.c", "a@b\n.c", "a@b..c", ".a@b.c",
-            "a@-b.c", "a\u{202e}@b.c", "<a@b.c>", "a@b.c,d@e.f", &long, &longer,
+            "",
+            "@",
+            "a",
+            "a@",
+            "@b",
+            "a@b@c",
+            "a b@c.d",
+            "a\0@b.c",
+            "a@b\n.c",
+            "a@b..c",
+            ".a@b.c",
+            "a@-b.c",
+            "a\u{202e}@b.c",
+            "<a@b.c>",
+            "a@b.c,d@e.f",
+            &long,
+            &longer,
         ] {
-            assert!(address(wrong).unwrap_err().is("validation_failed"), "{wrong}");
+            assert!(
+                address(wrong).unwrap_err().is("validation_failed"),
+                "{wrong}"
+            );
         }
     }
 

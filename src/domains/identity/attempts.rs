@@ -91,7 +91,10 @@ impl Counts {
             self.0.retain(|key, _| key.email.is_none());
         }
         let network = from.map(|_| of_network(from));
-        for key in [Some(of_account(email, from)), network].into_iter().flatten() {
+        for key in [Some(of_account(email, from)), network]
+            .into_iter()
+            .flatten()
+        {
             let count = self.0.entry(key).or_insert(Count {
                 wrong: 0,
                 last: now,
@@ -145,26 +148,44 @@ mod tests {
         assert_eq!(counts.wait("a@b.example", ip("192.0.2.1"), start), None);
         counts.add("a@b.example", ip("192.0.2.1"), start);
         let second = Duration::from_secs(1);
-        assert_eq!(counts.wait("a@b.example", ip("192.0.2.77"), start), Some(second));
+        assert_eq!(
+            counts.wait("a@b.example", ip("192.0.2.77"), start),
+            Some(second)
+        );
         counts.add("a@b.example", ip("192.0.2.1"), start);
-        assert_eq!(counts.wait("a@b.example", ip("192.0.2.1"), start), Some(second * 2));
-        assert_eq!(counts.wait("a@b.example", ip("192.0.2.1"), start + second * 2), None);
+        assert_eq!(
+            counts.wait("a@b.example", ip("192.0.2.1"), start),
+            Some(second * 2)
+        );
+        assert_eq!(
+            counts.wait("a@b.example", ip("192.0.2.1"), start + second * 2),
+            None
+        );
         for _ in 0..100 {
             counts.add("a@b.example", ip("192.0.2.1"), start);
         }
-        assert_eq!(counts.wait("a@b.example", ip("192.0.2.1"), start), Some(LONGEST));
+        assert_eq!(
+            counts.wait("a@b.example", ip("192.0.2.1"), start),
+            Some(LONGEST)
+        );
         // The owner elsewhere is not kept waiting, but everybody from there is.
         assert_eq!(counts.wait("a@b.example", ip("198.51.100.1"), start), None);
         assert!(counts.wait("c@d.example", ip("192.0.2.9"), start).is_some());
         counts.add("a@b.example", ip("192.0.2.1"), start + LONGEST);
-        assert_eq!(counts.wait("a@b.example", ip("192.0.2.1"), start + LONGEST), None);
+        assert_eq!(
+            counts.wait("a@b.example", ip("192.0.2.1"), start + LONGEST),
+            None
+        );
     }
 
     #[test]
     fn networks_are_prefixes() {
         assert_eq!(ip("192.0.2.1").map(network), ip("192.0.2.0"));
         assert_eq!(ip("::ffff:192.0.2.1").map(network), ip("192.0.2.0"));
-        assert_eq!(ip("2001:db8:1:2:3:4:5:6").map(network), ip("2001:db8:1:2::"));
+        assert_eq!(
+            ip("2001:db8:1:2:3:4:5:6").map(network),
+            ip("2001:db8:1:2::")
+        );
     }
 
     #[test]

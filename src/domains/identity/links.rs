@@ -52,9 +52,8 @@ pub async fn make(tx: &mut Tx, purpose: Purpose, email: Option<String>) -> Resul
 
 /// Whether the link works at the moment for this address. Cheap; only [`take`] settles it.
 pub async fn works(tx: &mut Tx, purpose: Purpose, token: &str, email: &str) -> Result<bool> {
-    let mut select = Statement::<diesel::sql_types::Text>::new(
-        "select purpose from hub.one_time_links where ",
-    );
+    let mut select =
+        Statement::<diesel::sql_types::Text>::new("select purpose from hub.one_time_links where ");
     matching(&mut select, purpose, token, email);
     Ok(!tx.load::<_, String>(select).await?.is_empty())
 }

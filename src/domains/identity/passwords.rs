@@ -44,7 +44,10 @@ pub fn check(password: &str, email: &str) -> Result<()> {
     if password.len() < *LENGTH.start() {
         return Err(weak(
             "length",
-            &format!("The password must have at least {} characters.", LENGTH.start()),
+            &format!(
+                "The password must have at least {} characters.",
+                LENGTH.start()
+            ),
         ));
     }
     if password.len() > *LENGTH.end() {
@@ -162,11 +165,47 @@ fn is_weakly_kept(kept: &PasswordHash<'_>) -> bool {
 
 /// Words that carry a password only together with something else.
 const BASE_WORDS: &[&str] = &[
-    "abc", "admin", "administrator", "asdf", "asdfgh", "baseball", "changeme", "computer", "dragon",
-    "flower", "football", "hello", "iloveyou", "letmein", "login", "madeopen", "master", "michael",
-    "monkey", "mypassword", "password", "passwd", "pass", "princess", "qwer", "qwert", "qwerty",
-    "qwertyuiop", "root", "secret", "shadow", "starwars", "summer", "sunshine", "superman", "test",
-    "user", "welcome", "winter", "zxcvbn", "zxcvbnm",
+    "abc",
+    "admin",
+    "administrator",
+    "asdf",
+    "asdfgh",
+    "baseball",
+    "changeme",
+    "computer",
+    "dragon",
+    "flower",
+    "football",
+    "hello",
+    "iloveyou",
+    "letmein",
+    "login",
+    "madeopen",
+    "master",
+    "michael",
+    "monkey",
+    "mypassword",
+    "password",
+    "passwd",
+    "pass",
+    "princess",
+    "qwer",
+    "qwert",
+    "qwerty",
+    "qwertyuiop",
+    "root",
+    "secret",
+    "shadow",
+    "starwars",
+    "summer",
+    "sunshine",
+    "superman",
+    "test",
+    "user",
+    "welcome",
+    "winter",
+    "zxcvbn",
+    "zxcvbnm",
 ];
 
 fn is_guessed_first(password: &str, email: &str) -> bool {
@@ -277,29 +316,53 @@ mod tests {
         let kept = hash(&long).await.unwrap();
         assert!(kept.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"));
         let cut = &long[..long.len() - 1];
-        assert_eq!(verify(&long, Some(kept.clone())).await.unwrap(), Verdict::Right);
+        assert_eq!(
+            verify(&long, Some(kept.clone())).await.unwrap(),
+            Verdict::Right
+        );
         assert_eq!(verify(cut, Some(kept)).await.unwrap(), Verdict::Wrong);
 
         let kept = hash("caf\u{e9} au lait").await.unwrap();
         let typed = verify("cafe\u{301} au lait", Some(kept)).await.unwrap();
         assert_eq!(typed, Verdict::Right);
         let kept = hash("nul\0one two three").await.unwrap();
-        assert_eq!(verify("nul\0one two four", Some(kept)).await.unwrap(), Verdict::Wrong);
+        assert_eq!(
+            verify("nul\0one two four", Some(kept)).await.unwrap(),
+            Verdict::Wrong
+        );
     }
 
     #[tokio::test]
     async fn nobody_has_no_password() {
-        assert_eq!(verify("anna walks the dog", None).await.unwrap(), Verdict::Wrong);
+        assert_eq!(
+            verify("anna walks the dog", None).await.unwrap(),
+            Verdict::Wrong
+        );
         let broken = Some("$argon2id$not".to_owned());
-        assert_eq!(verify("anna walks the dog", broken).await.unwrap(), Verdict::Wrong);
-        assert!(verify(&"x".repeat(1025), None).await.unwrap_err().is("validation_failed"));
+        assert_eq!(
+            verify("anna walks the dog", broken).await.unwrap(),
+            Verdict::Wrong
+        );
+        assert!(
+            verify(&"x".repeat(1025), None)
+                .await
+                .unwrap_err()
+                .is("validation_failed")
+        );
     }
 
     #[tokio::test]
     async fn an_older_hash_is_right_and_noted() {
-        let weak = Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::new(8, 1, 1, None).unwrap());
+        let weak = Argon2::new(
+            Algorithm::Argon2id,
+            Version::V0x13,
+            Params::new(8, 1, 1, None).unwrap(),
+        );
         let salt = SaltString::encode_b64(&random::<16>()).unwrap();
-        let kept = weak.hash_password(b"anna walks the dog", &salt).unwrap().to_string();
+        let kept = weak
+            .hash_password(b"anna walks the dog", &salt)
+            .unwrap()
+            .to_string();
         assert_eq!(
             verify("anna walks the dog", Some(kept)).await.unwrap(),
             Verdict::RightButWeaklyKept

@@ -93,7 +93,9 @@ pub async fn start(node: &Node, account: &Account, from: &Origin) -> Result<Valu
     account.may_sign_in()?;
     let begun = node
         .db
-        .write(&Caller::Hub, async |tx| begin(tx, account, None, from).await)
+        .write(&Caller::Hub, async |tx| {
+            begin(tx, account, None, from).await
+        })
         .await?;
     begun
         .ok_or_else(|| refusal(403, "user_not_found", "The account is gone."))?
@@ -161,7 +163,11 @@ pub async fn change(node: &Node, session: Uuid, change: Change) -> Result<Accoun
         .write(&Caller::Hub, async |tx| {
             let account = holder(tx, session).await?;
             if let Some(change) = &change.data {
-                let mut data = account.user_metadata.as_object().cloned().unwrap_or_default();
+                let mut data = account
+                    .user_metadata
+                    .as_object()
+                    .cloned()
+                    .unwrap_or_default();
                 for (name, value) in change {
                     if value.is_null() {
                         data.shift_remove(name);

@@ -63,8 +63,15 @@ pub fn anon_key(node: &Node) -> Result<String> {
 
 /// A key for a program that acts for the hub. It can't be shown again, but revoked by deleting its session.
 pub async fn service_key(node: &Node, name: Option<String>) -> Result<(Uuid, String)> {
-    if name.as_deref().is_some_and(|name| name.chars().any(char::is_control)) {
-        return Err(refusal(422, "validation_failed", "The name holds control characters."));
+    if name
+        .as_deref()
+        .is_some_and(|name| name.chars().any(char::is_control))
+    {
+        return Err(refusal(
+            422,
+            "validation_failed",
+            "The name holds control characters.",
+        ));
     }
     let session = node
         .db

@@ -67,8 +67,8 @@ async fn sign_up(
                 ));
             }
         };
-        let password = filled(asked.password)
-            .ok_or_else(|| unfit("Signup requires a valid password"))?;
+        let password =
+            filled(asked.password).ok_or_else(|| unfit("Signup requires a valid password"))?;
         let wanted = SignUp {
             email,
             password,
@@ -98,8 +98,8 @@ async fn token(node: web::Data<Node>, request: HttpRequest, payload: web::Payloa
             }
             Some("refresh_token") => {
                 let asked: Asked = read(payload).await?;
-                let token = filled(asked.refresh_token)
-                    .ok_or_else(|| unfit("refresh_token required"))?;
+                let token =
+                    filled(asked.refresh_token).ok_or_else(|| unfit("refresh_token required"))?;
                 sessions::refresh(&node, &token).await
             }
             _ => Err(unfit("unsupported_grant_type")),
@@ -258,7 +258,9 @@ fn origin(request: &HttpRequest) -> Origin {
 }
 
 fn unfit(message: &str) -> Error {
-    Error::Invalid(Box::new(Told::new("validation_failed", message).status(400)))
+    Error::Invalid(Box::new(
+        Told::new("validation_failed", message).status(400),
+    ))
 }
 
 fn no_phones() -> Error {
@@ -297,28 +299,38 @@ fn body_of(error: &Error, is_dated: bool) -> (u16, Value) {
     let (status, code, message) = match error.told() {
         // What the database refused was not foreseen here, and its words are not for strangers.
         Some(told) if is_sqlstate(&told.code) => match error {
-            Error::Busy(..) | Error::TooMuch(..) => {
-                (error.status(), "request_timeout", "The hub is busy; try again soon.")
-            }
+            Error::Busy(..) | Error::TooMuch(..) => (
+                error.status(),
+                "request_timeout",
+                "The hub is busy; try again soon.",
+            ),
             _ => (400, "validation_failed", "This cannot be stored."),
         },
         Some(told) if told.code == "busy" => {
             (error.status(), "request_timeout", told.message.as_str())
         }
         Some(told) => (error.status(), &*told.code, told.message.as_str()),
-        None => (500, "unexpected_failure", "Unexpected failure, please check server logs for more information"),
+        None => (
+            500,
+            "unexpected_failure",
+            "Unexpected failure, please check server logs for more information",
+        ),
     };
-    let mut body = if is_dated {
-        json!({ "code": code, "message": message })
+    let mut body = Map::new();
+    if is_dated {
+        body.insert("code".to_owned(), code.into());
+        body.insert("message".to_owned(), message.into());
     } else {
-        json!({ "code": status, "error_code": code, "msg": message })
-    };
+        body.insert("code".to_owned(), status.into());
+        body.insert("error_code".to_owned(), code.into());
+        body.insert("msg".to_owned(), message.into());
+    }
     if code == "weak_password"
         && let Some(reasons) = error.told().and_then(|told| told.details.clone())
     {
-        body["weak_password"] = reasons;
+        body.insert(code.to_owned(), reasons);
     }
-    (status, body)
+    (status, body.into())
 }
 
 fn is_sqlstate(code: &str) -> bool {
@@ -337,7 +349,10 @@ mod tests {
         let error = unfit("missing email or phone");
         assert_eq!(
             body_of(&error, true),
-            (400, json!({ "code": "validation_failed", "message": "missing email or phone" }))
+            (
+                400,
+                json!({ "code": "validation_failed", "message": "missing email or phone" })
+            )
         );
         assert_eq!(
             body_of(&error, false),
@@ -350,16 +365,25 @@ mod tests {
             Told::new("weak_password", "Too short.").details(json!({ "reasons": ["length"] })),
         ));
         let (status, body) = body_of(&weak, true);
-        assert_eq!((status, &body["weak_password"]["reasons"][0]), (422, &json!("length")));
+        assert_eq!(
+            (status, &body["weak_password"]["reasons"][0]),
+            (422, &json!("length"))
+        );
     }
 
     #[test]
     fn what_the_database_says_stays_inside() {
         let (status, body) = body_of(&Error::invalid("22P05", "unsupported Unicode escape"), true);
-        assert_eq!((status, body["code"].as_str()), (400, Some("validation_failed")));
+        assert_eq!(
+            (status, body["code"].as_str()),
+            (400, Some("validation_failed"))
+        );
         assert!(!body.to_string().contains("Unicode"));
         let (status, body) = body_of(&Error::broken(anyhow::anyhow!("secret")), false);
-        assert_eq!((status, body["error_code"].as_str()), (500, Some("unexpected_failure")));
+        assert_eq!(
+            (status, body["error_code"].as_str()),
+            (500, Some("unexpected_failure"))
+        );
         assert!(!body.to_string().contains("secret"));
     }
 }
