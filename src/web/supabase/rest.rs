@@ -117,17 +117,24 @@ pub async fn openapi(node: web::Data<Node>, request: HttpRequest) -> HttpRespons
                 .or(node.config.rest_schemas.first().map(String::as_str))
                 .unwrap_or("public");
             if !node.config.rest_schemas.iter().any(|known| known == schema) {
-                return refused(
-                    &Error::Invalid(Box::new(
-                        Told::new("PGRST106", format!("Invalid schema: {schema}"))
-                            .hint(format!("Only the following schemas are exposed: {}", node.config.rest_schemas.join(", ")))
-                            .status(406),
-                    )),
-                );
+                return refused(&Error::Invalid(Box::new(
+                    Told::new("PGRST106", format!("Invalid schema: {schema}"))
+                        .hint(format!(
+                            "Only the following schemas are exposed: {}",
+                            node.config.rest_schemas.join(", ")
+                        ))
+                        .status(406),
+                )));
             }
             HttpResponse::Ok()
                 .content_type("application/openapi+json")
-                .json(describe::openapi(&node.kinds(), schema, node.actions(), role, node.config.public_url.as_ref()))
+                .json(describe::openapi(
+                    &node.kinds(),
+                    schema,
+                    node.actions(),
+                    role,
+                    node.config.public_url.as_ref(),
+                ))
         }
         Err(error) => refused(&error),
     }
@@ -187,6 +194,10 @@ pub fn percent_decoded(segment: &str) -> Result<String> {
 
 fn no_such_path(segment: &str) -> Error {
     Error::Invalid(Box::new(
-        Told::new("PGRST125", format!("Invalid path specified in request URL: {segment}")).status(404),
+        Told::new(
+            "PGRST125",
+            format!("Invalid path specified in request URL: {segment}"),
+        )
+        .status(404),
     ))
 }
