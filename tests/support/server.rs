@@ -67,7 +67,7 @@ fn run(data_dir: &Path) -> (Child, String) {
         .arg(data_dir)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
-        .stderr(Stdio::null())
+        .stderr(Stdio::inherit())
         .spawn()
         .unwrap();
     let said = BufReader::new(process.stdout.take().unwrap())
