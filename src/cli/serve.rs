@@ -1,7 +1,6 @@
 //! `made-open serve`: start the database, bring it up, open the doors, stop everything cleanly.
 
 use std::net::TcpListener;
-use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::web;
@@ -60,12 +59,12 @@ pub fn run(config: &Config, serve: &Serve) -> anyhow::Result<()> {
             handle.stop(false).await;
             return Err(error);
         }
-        tokio::spawn(follow_catalogue(node.clone(), found.url.clone()));
         welcome(&node, &config).await?;
 
         let ended = tokio::select! {
             stopped = told_to_stop() => stopped.map(|()| None)?,
             status = ended(found.embedded.as_mut()) => Some(status),
+            () = follow_catalogue(&node, &found.url) => None,
         };
         node.stop_soon();
         if let Some(status) = ended {
@@ -125,10 +124,10 @@ async fn wait_for_database(url: &str) -> anyhow::Result<()> {
 }
 
 /// Read the catalogue again whenever somebody changed it, in this process or another.
-async fn follow_catalogue(node: Arc<Node>, url: String) {
+async fn follow_catalogue(node: &Node, url: &str) {
     let mut attempt = 0;
     loop {
-        match pool::listen(&url, "hub_catalog").await {
+        match pool::listen(url, "hub_catalog").await {
             Ok(mut notices) => {
                 attempt = 0;
                 loop {

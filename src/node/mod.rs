@@ -39,7 +39,7 @@ impl Node {
             db,
             probe,
             signer: OnceLock::new(),
-            hooks: Hooks::new(domains.iter().flat_map(|domain| domain.hooks)),
+            hooks: Hooks(domains.iter().flat_map(|domain| domain.hooks).copied().collect()),
             domains,
             kinds: RwLock::default(),
             stopping: AtomicBool::new(false),

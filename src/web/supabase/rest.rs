@@ -6,7 +6,8 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use super::rpc;
 use crate::base::error::Told;
 use crate::base::{Caller, Error, Result};
-use crate::kinds::rows::{self, Headers, Method, Request, Response};
+use crate::kinds::ask::{Headers, Method, Request};
+use crate::kinds::rows::{self, Response};
 use crate::kinds::{Role, describe, refusal};
 use crate::node::Node;
 use crate::web::{gate, reply, who};
@@ -27,13 +28,13 @@ pub async fn table(
     request: HttpRequest,
     payload: web::Payload,
 ) -> HttpResponse {
-    let (done, role) = match who::asks(&request, &node) {
-        Ok((caller, role)) => (serve(&node, &request, payload, &caller, role).await, role),
-        Err(error) => (Err(error), Role::Anon),
+    let done = match who::asks(&request, &node) {
+        Ok((caller, role)) => serve(&node, &request, payload, &caller, role).await,
+        Err(error) => Err(error),
     };
     match done {
         Ok(response) => answer(response),
-        Err(error) => refused(&error, role),
+        Err(error) => refused(&error),
     }
 }
 
@@ -122,14 +123,13 @@ pub async fn openapi(node: web::Data<Node>, request: HttpRequest) -> HttpRespons
                             .hint(format!("Only the following schemas are exposed: {}", node.config.rest_schemas.join(", ")))
                             .status(406),
                     )),
-                    role,
                 );
             }
             HttpResponse::Ok()
                 .content_type("application/openapi+json")
                 .json(describe::openapi(&node.kinds(), schema, node.actions(), role, node.config.public_url.as_ref()))
         }
-        Err(error) => refused(&error, Role::Anon),
+        Err(error) => refused(&error),
     }
 }
 
@@ -143,9 +143,9 @@ pub fn answer(response: Response) -> HttpResponse {
 }
 
 /// An error in this door's shape.
-pub fn refused(error: &Error, role: Role) -> HttpResponse {
+pub fn refused(error: &Error) -> HttpResponse {
     reply::log(error);
-    let (status, body) = refusal::render(error, role);
+    let (status, body) = refusal::render(error);
     let mut answer = HttpResponse::build(reply::code(status));
     answer.content_type("application/json; charset=utf-8");
     if status == 401 {

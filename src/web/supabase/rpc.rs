@@ -7,8 +7,8 @@ use serde_json::{Map, Value};
 use super::rest::{percent_decoded, refused};
 use crate::base::error::Told;
 use crate::base::{Caller, Error, Result};
-use crate::kinds::Role;
 use crate::kinds::actions::Action;
+use crate::kinds::refusal;
 use crate::node::Node;
 use crate::web::{gate, who};
 
@@ -18,15 +18,17 @@ pub async fn act(
     request: HttpRequest,
     payload: web::Payload,
 ) -> HttpResponse {
-    let (done, role) = match who::asks(&request, &node) {
-        Ok((caller, role)) => (run(&node, &request, payload, &caller).await, role),
-        Err(error) => (Err(error), Role::Anon),
+    let done = match who::asks(&request, &node) {
+        Ok((caller, role)) => run(&node, &request, payload, &caller)
+            .await
+            .map_err(|error| refusal::of_database(error, role)),
+        Err(error) => Err(error),
     };
     match done {
         Ok(value) => HttpResponse::Ok()
             .content_type("application/json; charset=utf-8")
             .json(value),
-        Err(error) => refused(&error, role),
+        Err(error) => refused(&error),
     }
 }
 
