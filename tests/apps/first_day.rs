@@ -129,7 +129,7 @@ async fn the_first_row_is_served_and_journalled() {
     let row = founder
         .adds(&hub, "persons", json!({ "name": "Rosa" }))
         .await;
-    let id: Uuid = row["id"].as_str().unwrap().parse().unwrap();
+    let id = row["id"].as_str().unwrap();
 
     assert_eq!(
         founder
@@ -140,7 +140,7 @@ async fn the_first_row_is_served_and_journalled() {
     let admin = hub.database.admin().await;
     let lines = admin
         .query(
-            "select verb, owner_id, actor_id, role from hub.journal where kind = 'persons' and row_id = $1",
+            "select verb, owner_id::text, actor_id::text, role from hub.journal where kind = 'persons' and row_id::text = $1",
             &[&id],
         )
         .await
@@ -148,12 +148,12 @@ async fn the_first_row_is_served_and_journalled() {
     assert_eq!(lines.len(), 1);
     assert_eq!(lines[0].get::<_, String>("verb"), "insert");
     assert_eq!(
-        lines[0].get::<_, Option<Uuid>>("owner_id"),
-        Some(founder.id)
+        lines[0].get::<_, Option<String>>("owner_id"),
+        Some(founder.id.to_string())
     );
     assert_eq!(
-        lines[0].get::<_, Option<Uuid>>("actor_id"),
-        Some(founder.id)
+        lines[0].get::<_, Option<String>>("actor_id"),
+        Some(founder.id.to_string())
     );
     assert_eq!(lines[0].get::<_, String>("role"), "authenticated");
 
@@ -220,7 +220,10 @@ async fn accounts(hub: &TestHub) -> i64 {
 async fn app_role(hub: &TestHub, user: Uuid) -> String {
     let admin = hub.database.admin().await;
     let found = admin
-        .query_one("select role from user_profile where user_id = $1", &[&user])
+        .query_one(
+            "select role from user_profile where user_id::text = $1",
+            &[&user.to_string()],
+        )
         .await
         .unwrap();
     found.get(0)
