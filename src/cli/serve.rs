@@ -18,7 +18,9 @@ use crate::web as doors;
 
 /// Serve the hub.
 #[derive(Args, Default)]
-#[command(after_help = "Example: made-open serve --bind 0.0.0.0:3000 --public-url https://hub.example")]
+#[command(
+    after_help = "Example: made-open serve --bind 0.0.0.0:3000 --public-url https://hub.example"
+)]
 pub struct Serve {
     /// Refuse to start when the schema is not up to date, instead of migrating
     #[arg(long)]
@@ -94,7 +96,9 @@ async fn make_ready(node: &Node, found: &open::Found, serve: &Serve) -> anyhow::
     wait_for_database(&found.url).await?;
     if serve.no_migrate {
         if migrate::applied(&found.url).await?.as_deref() != Some(migrate::digest().as_str()) {
-            bail!("the schema is not up to date; run made-open migrate, or serve without --no-migrate");
+            bail!(
+                "the schema is not up to date; run made-open migrate, or serve without --no-migrate"
+            );
         }
     } else {
         open::bring_up(found, &note).await?;
@@ -106,7 +110,8 @@ async fn make_ready(node: &Node, found: &open::Found, serve: &Serve) -> anyhow::
 
 /// The database may start later than the hub.
 async fn wait_for_database(url: &str) -> anyhow::Result<()> {
-    let config: tokio_postgres::Config = url.parse().context("the database address cannot be read")?;
+    let config: tokio_postgres::Config =
+        url.parse().context("the database address cannot be read")?;
     let mut attempt = 0;
     loop {
         match pool::connect(&config).await {

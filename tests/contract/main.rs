@@ -1,15 +1,16 @@
 //! The contract of the REST door, asked of the running hub: each file of `cases/` is one test over the tables of `fixture.sql`.
-//! `table.rs` reads and compares; here the questions are sent. `open` is the one place that knows where the hub is.
-//! The tests share one database, so one lock lets a file run at a time, and every file begins with fresh rows.
+//! `table.rs` reads and compares; here the questions are sent. every file has a hub and a database of its own.
 
 #![forbid(unsafe_code)]
 
+#[path = "../support/mod.rs"]
+mod support;
 mod table;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
 
+use support::{TestDatabase, TestHub};
 use table::{Answer, Caller, Case, differences, parse};
 
 /// Where the questions go.
@@ -30,41 +31,33 @@ trait Door {
 
 /// The hub over HTTP, and its database for the rows.
 struct HttpDoor {
+    hub: TestHub,
     client: reqwest::Client,
-    /// Up to and with `/rest/v1`.
-    base: String,
-    /// The public key and a signed-in user's access token.
-    anon: Option<String>,
     user: String,
     database: tokio_postgres::Client,
     rows: String,
 }
 
 impl HttpDoor {
-    /// `database` is a connection that may become made_open_owner; the whole fixture is run through it.
-    async fn open(
-        base: &str,
-        anon: Option<String>,
-        user: String,
-        database: &str,
-    ) -> anyhow::Result<Self> {
-        let (client, connection) = tokio_postgres::connect(database, tokio_postgres::NoTls).await?;
-        tokio::spawn(connection);
+    /// The fixture's tables on a database of their own, a hub that serves them, and somebody who is signed in.
+    async fn open() -> anyhow::Result<Self> {
         let fixture = std::fs::read_to_string(folder().join("fixture.sql"))?;
         let (_, rows) = fixture
             .split_once("\n-- == rows ==\n")
             .ok_or_else(|| anyhow::anyhow!("fixture.sql has no line of rows"))?;
-        client.batch_execute(&fixture).await?;
-        let http = reqwest::Client::builder()
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .build()?;
+        let database = TestDatabase::new().await;
+        let admin = database.admin().await;
+        admin.batch_execute(&fixture).await?;
+        let hub = TestHub::start_on(database, &[("MADE_OPEN_REST_SCHEMAS", "public,shop")]).await;
+        let user = hub.sign_up("amina").await.token;
         Ok(Self {
-            client: http,
-            base: base.trim_end_matches('/').to_owned(),
-            anon,
+            hub,
+            client: reqwest::Client::builder()
+                .no_proxy()
+                .redirect(reqwest::redirect::Policy::none())
+                .build()?,
             user,
-            database: client,
+            database: admin,
             rows: rows.to_owned(),
         })
     }
@@ -82,21 +75,16 @@ impl Door for HttpDoor {
         let method = reqwest::Method::from_bytes(method.as_bytes())?;
         let mut request = self
             .client
-            .request(method, format!("{}{target}", self.base));
+            .request(method, format!("{}/rest/v1{target}", self.hub.url));
         for (name, value) in headers {
             request = request.header(name, value);
         }
         let token = match caller {
-            Caller::Anon => self.anon.as_ref(),
-            Caller::Authenticated => Some(&self.user),
-            Caller::Token(token) => Some(token),
+            Caller::Anon => &self.hub.anon,
+            Caller::Authenticated => &self.user,
+            Caller::Token(token) => token,
         };
-        if let Some(token) = token {
-            request = request.bearer_auth(token);
-        }
-        if let Some(key) = &self.anon {
-            request = request.header("apikey", key);
-        }
+        request = request.bearer_auth(token).header("apikey", &self.hub.anon);
         if let Some(body) = body {
             request = request.body(body.to_owned());
         }
@@ -121,21 +109,6 @@ impl Door for HttpDoor {
     async fn reset(&self) -> anyhow::Result<()> {
         Ok(self.database.batch_execute(&self.rows).await?)
     }
-}
-
-/// The hub that is asked: CONTRACT_URL (with /rest/v1), CONTRACT_DATABASE, CONTRACT_USER_TOKEN, CONTRACT_ANON_TOKEN (may be missing).
-async fn open() -> anyhow::Result<Option<HttpDoor>> {
-    let var = |name: &str| std::env::var(name).ok().filter(|v| !v.is_empty());
-    let (Some(url), Some(database), Some(user)) = (
-        var("CONTRACT_URL"),
-        var("CONTRACT_DATABASE"),
-        var("CONTRACT_USER_TOKEN"),
-    ) else {
-        return Ok(None);
-    };
-    HttpDoor::open(&url, var("CONTRACT_ANON_TOKEN"), user, &database)
-        .await
-        .map(Some)
 }
 
 /// Asks every case of a file in order and gives a report of those that differ.
@@ -178,12 +151,6 @@ async fn ask(door: &impl Door, cases: &[Case]) -> anyhow::Result<Vec<String>> {
     Ok(failures)
 }
 
-static RUNTIME: LazyLock<tokio::runtime::Runtime> =
-    LazyLock::new(|| tokio::runtime::Runtime::new().expect("a runtime"));
-static DOOR: LazyLock<tokio::sync::Mutex<Option<HttpDoor>>> = LazyLock::new(|| {
-    tokio::sync::Mutex::new(RUNTIME.block_on(open()).expect("the hub of the contract"))
-});
-
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/contract")
 }
@@ -196,15 +163,10 @@ fn read(file: &str) -> Vec<Case> {
 
 fn hold(file: &str) {
     let cases = read(file);
-    let door = LazyLock::force(&DOOR);
-    let failures = RUNTIME.block_on(async {
-        match &*door.lock().await {
-            Some(door) => ask(door, &cases).await.expect("fresh rows"),
-            None => {
-                eprintln!("{file}: not asked, no hub named (CONTRACT_URL)");
-                Vec::new()
-            }
-        }
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let failures = runtime.block_on(async {
+        let door = HttpDoor::open().await.expect("a hub with the fixture");
+        ask(&door, &cases).await.expect("fresh rows")
     });
     let list = failures.join("\n\n");
     assert!(

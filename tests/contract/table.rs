@@ -392,10 +392,8 @@ fn same(want: &Value, got: &Value, mode: Mode, at: &str) -> Result<(), String> {
             })
         }
         (Value::Array(w), Value::Array(g)) if w.len() == g.len() => {
-            let pairs = w.iter().zip(g).enumerate();
-            pairs
-                .map(|(i, (w, g))| same(w, g, mode, &format!("{at}[{i}]")))
-                .collect()
+            let mut pairs = w.iter().zip(g).enumerate();
+            pairs.try_for_each(|(i, (w, g))| same(w, g, mode, &format!("{at}[{i}]")))
         }
         (Value::Number(w), Value::Number(g)) => {
             let equal = match (w.as_i64(), g.as_i64()) {

@@ -28,13 +28,13 @@ pub async fn table(
     request: HttpRequest,
     payload: web::Payload,
 ) -> HttpResponse {
-    let done = match who::asks(&request, &node) {
-        Ok((caller, role)) => serve(&node, &request, payload, &caller, role).await,
-        Err(error) => Err(error),
+    let (done, role) = match who::asks(&request, &node) {
+        Ok((caller, role)) => (serve(&node, &request, payload, &caller, role).await, role),
+        Err(error) => (Err(error), Role::Anon),
     };
     match done {
         Ok(response) => answer(response),
-        Err(error) => refused(&error),
+        Err(error) => refused(&error, role),
     }
 }
 
@@ -120,16 +120,26 @@ pub async fn openapi(node: web::Data<Node>, request: HttpRequest) -> HttpRespons
                 return refused(
                     &Error::Invalid(Box::new(
                         Told::new("PGRST106", format!("Invalid schema: {schema}"))
-                            .hint(format!("Only the following schemas are exposed: {}", node.config.rest_schemas.join(", ")))
+                            .hint(format!(
+                                "Only the following schemas are exposed: {}",
+                                node.config.rest_schemas.join(", ")
+                            ))
                             .status(406),
                     )),
+                    role,
                 );
             }
             HttpResponse::Ok()
                 .content_type("application/openapi+json")
-                .json(describe::openapi(&node.kinds(), schema, node.actions(), role, node.config.public_url.as_ref()))
+                .json(describe::openapi(
+                    &node.kinds(),
+                    schema,
+                    node.actions(),
+                    role,
+                    node.config.public_url.as_ref(),
+                ))
         }
-        Err(error) => refused(&error),
+        Err(error) => refused(&error, Role::Anon),
     }
 }
 
@@ -143,9 +153,9 @@ pub fn answer(response: Response) -> HttpResponse {
 }
 
 /// An error in this door's shape.
-pub fn refused(error: &Error) -> HttpResponse {
+pub fn refused(error: &Error, role: Role) -> HttpResponse {
     reply::log(error);
-    let (status, body) = refusal::render(error);
+    let (status, body) = refusal::render(error, role);
     let mut answer = HttpResponse::build(reply::code(status));
     answer.content_type("application/json; charset=utf-8");
     if status == 401 {
@@ -187,6 +197,10 @@ pub fn percent_decoded(segment: &str) -> Result<String> {
 
 fn no_such_path(segment: &str) -> Error {
     Error::Invalid(Box::new(
-        Told::new("PGRST125", format!("Invalid path specified in request URL: {segment}")).status(404),
+        Told::new(
+            "PGRST125",
+            format!("Invalid path specified in request URL: {segment}"),
+        )
+        .status(404),
     ))
 }

@@ -7,8 +7,8 @@ use serde_json::{Map, Value};
 use super::rest::{percent_decoded, refused};
 use crate::base::error::Told;
 use crate::base::{Caller, Error, Result};
+use crate::kinds::Role;
 use crate::kinds::actions::Action;
-use crate::kinds::refusal;
 use crate::node::Node;
 use crate::web::{gate, who};
 
@@ -18,17 +18,15 @@ pub async fn act(
     request: HttpRequest,
     payload: web::Payload,
 ) -> HttpResponse {
-    let done = match who::asks(&request, &node) {
-        Ok((caller, role)) => run(&node, &request, payload, &caller)
-            .await
-            .map_err(|error| refusal::of_database(error, role)),
-        Err(error) => Err(error),
+    let (done, role) = match who::asks(&request, &node) {
+        Ok((caller, role)) => (run(&node, &request, payload, &caller).await, role),
+        Err(error) => (Err(error), Role::Anon),
     };
     match done {
         Ok(value) => HttpResponse::Ok()
             .content_type("application/json; charset=utf-8")
             .json(value),
-        Err(error) => refused(&error),
+        Err(error) => refused(&error, role),
     }
 }
 
@@ -64,8 +62,11 @@ async fn run(
         }
         Method::GET | Method::HEAD => {
             return Err(Error::Invalid(Box::new(
-                Told::new("PGRST101", "Only the POST verb can call an action that changes something")
-                    .status(405),
+                Told::new(
+                    "PGRST101",
+                    "Only the POST verb can call an action that changes something",
+                )
+                .status(405),
             )));
         }
         ref other => {
@@ -119,7 +120,9 @@ fn unknown(node: &Node, name: &str) -> Error {
     ))
     .status(404);
     if let Some((_, known)) = nearest {
-        told = told.hint(format!("Perhaps you meant to call the function public.{known}"));
+        told = told.hint(format!(
+            "Perhaps you meant to call the function public.{known}"
+        ));
     }
     Error::Missing(Box::new(told))
 }
