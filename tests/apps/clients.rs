@@ -23,6 +23,8 @@ async fn postgrest_for_python() {
 async fn tells(interpreter: &str, story: &str) {
     let program = interpreter_of(interpreter);
     let hub = TestHub::start().await;
+    // The first account would be the developer; the people of the stories are nobody in particular.
+    hub.sign_up("founder").await;
     let told = Command::new(program)
         .arg(story)
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients"))

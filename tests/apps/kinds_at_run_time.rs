@@ -260,6 +260,7 @@ async fn a_kind_added_on_the_command_line_is_served_within_a_second() {
 #[tokio::test]
 async fn only_a_developer_adds_kinds() {
     let hub = TestHub::start().await;
+    developer(&hub).await;
     let ada = hub.sign_up("ada").await;
     let before = shape(&hub).await;
     let (status, said) = add(&hub, &ada, &venues()).await;

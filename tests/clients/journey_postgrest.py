@@ -51,6 +51,8 @@ with step("embedding"):
     same(rows, [{"title": "Read", "assignee": {"name": "Ada"}}, {"title": "Rest", "assignee": None}])
     rows = erin.from_("persons").select("name", "tasks!inner(title)").execute().data
     same(rows, [{"name": "Ada", "tasks": [{"title": "Read"}]}])
+    rows = erin.from_("persons").select("name", "tasks(count)").eq("name", "Ada").execute().data
+    same(rows, [{"name": "Ada", "tasks": [{"count": 1}]}])
 
 with step("upsert"):
     key = "user_id,preference_key"
