@@ -7,7 +7,9 @@ use super::shape::linked_data;
 use crate::db::Statement;
 use crate::db::statement::quoted;
 use crate::kinds::ask::AggregateFunction;
-use crate::kinds::plan::{Condition, Embedded, Node, Plan, Sorted, What, is_numeric};
+use crate::kinds::plan::{
+    Condition, Embedded, Node, Output, Plan, Sorted, What, is_numeric,
+};
 
 /// Where a node's rows come from.
 #[derive(Clone, Copy)]
@@ -82,6 +84,11 @@ pub fn counted<T>(sql: &mut Statement<T>, node: &Node<'_>) {
 /// Whether there are rows below: what stands in `exists`.
 pub fn there<T>(sql: &mut Statement<T>, node: &Node<'_>, from: From<'_, '_>) {
     sql.sql("select 1");
+    rows(sql, node, from);
+}
+
+/// `from … where …`: the rows of a node, whatever of them is selected.
+fn rows<T>(sql: &mut Statement<T>, node: &Node<'_>, from: From<'_, '_>) {
     source(sql, node, from);
     let mut any = conditions(sql, node, from, |sql, condition| {
         filter::condition(sql, &alias(node.number), node, condition, true);
@@ -340,11 +347,19 @@ pub fn orders<T>(sql: &mut Statement<T>, node: &Node<'_>, orders: &[Sorted<'_>])
     for order in orders {
         sql.sql(word);
         word = ", ";
-        let alias = match order.embed.and_then(|place| node.embeds.get(place)) {
-            Some(embed) => format!("_j{}", embed.node.number),
-            None => alias(node.number),
-        };
-        filter::place(sql, &alias, &order.place);
+        match order.embed.and_then(|place| node.embeds.get(place)) {
+            None => filter::place(sql, &alias(node.number), &order.place),
+            Some(embed) if shows_as_it_is(&embed.node, order.place.column) => {
+                filter::place(sql, &format!("_j{}", embed.node.number), &order.place);
+            }
+            // Renamed or not selected: its name in the join may be missing, or mean another column.
+            Some(embed) => {
+                sql.sql("(select ");
+                filter::place(sql, &alias(embed.node.number), &order.place);
+                rows(sql, &embed.node, From::Below(embed, node.number));
+                sql.sql(")");
+            }
+        }
         sql.sql(match order.descending {
             Some(true) => " desc",
             Some(false) => " asc",
@@ -356,6 +371,19 @@ pub fn orders<T>(sql: &mut Statement<T>, node: &Node<'_>, orders: &[Sorted<'_>])
             None => "",
         });
     }
+}
+
+/// Whether a node's select has this column, and nothing else, under the column's own name.
+fn shows_as_it_is(node: &Node<'_>, column: &str) -> bool {
+    let mut named = node.outputs.iter().filter(|output| output.name == column);
+    let is_plain = |output: &Output<'_>| {
+        matches!(&output.what, What::Place(place) if place.column == column && place.path.is_empty())
+            && output.cast.is_none()
+            && output.aggregate.is_none()
+    };
+    named.next().is_some_and(is_plain)
+        && named.next().is_none()
+        && !node.embeds.iter().any(|embed| embed.spread || embed.name == column)
 }
 
 /// `limit … offset …`. A limit is text, so that the planner sees it; an offset changes with every page.
