@@ -44,7 +44,7 @@ pub async fn serve(
     let answered = run(db, &mut plan, &hooks, caller).await?;
 
     match plan.write {
-        None => read_answer(&plan, answered),
+        None => read_answer(&plan, answered, role),
         Some(_) => Ok(write_answer(&plan, answered)),
     }
 }
@@ -186,12 +186,25 @@ async fn hooked_statement(
     only(tx.load(sql::statement(plan, tells_ids)).await?)
 }
 
-fn read_answer(plan: &Plan<'_>, answered: Answered) -> Result<Response> {
+fn read_answer(plan: &Plan<'_>, answered: Answered, role: Role) -> Result<Response> {
     let (total, page, body, _, _) = answered;
     let offset = plan.read.offset;
     let from = i64::try_from(offset).unwrap_or(i64::MAX);
-    if total.is_some_and(|total| from > total) {
-        return Err(refusal::out_of_range(offset, total.unwrap_or_default()));
+    if let Some(all) = total.filter(|all| from > *all) {
+        let (status, body) = refusal::render(&refusal::out_of_range(offset, all), role);
+        let content_type = Shape::Array.content_type().to_owned();
+        return Ok(Response {
+            status,
+            headers: vec![
+                ("Content-Range", content_range(1, 0, total)),
+                ("Content-Type", content_type),
+            ],
+            body: if plan.method == Method::Head {
+                String::new()
+            } else {
+                body
+            },
+        });
     }
     if plan.shape.is_single() && page != 1 {
         return Err(refusal::not_single(page));
@@ -229,7 +242,10 @@ fn write_answer(plan: &Plan<'_>, answered: Answered) -> Response {
         Method::Put if is_new => 201,
         Method::Put => 200,
         Method::Post => {
-            if let Some(location) = location.and_then(|key| location_of(plan, &key)) {
+            if let Some(location) = location
+                .filter(|_| rows == 1)
+                .and_then(|key| location_of(plan, &key))
+            {
                 headers.push(("Location", location));
             }
             headers.push(("Content-Range", content_range(1, 0, total)));

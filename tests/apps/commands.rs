@@ -202,7 +202,11 @@ async fn an_account_that_cannot_be_is_refused() {
             good,
             "address exists",
         ),
-        (&["Kim", "--email", "KIM@example.org"], good, "address exists"),
+        (
+            &["Kim", "--email", "KIM@example.org"],
+            good,
+            "address exists",
+        ),
         (&["Lee", "--email", "nonsense"], good, "mail"),
         (&["Lee", "--email", "lee@example.org"], "short", "assword"),
         (

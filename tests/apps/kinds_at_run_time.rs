@@ -133,6 +133,17 @@ async fn a_kind_added_by_a_developer_is_a_kind_like_any_other() {
         counted.0.is_client_error() && counted.1.to_string().contains("visitors"),
         "{counted:?}"
     );
+    let unseen = ada
+        .adds(
+            &hub,
+            "venues",
+            json!({ "name": "Attic", "notes_of_staff": "leaky" }),
+        )
+        .await;
+    assert!(!unseen.to_string().contains("leaky"), "{unseen}");
+    let unseen = format!("/rest/v1/venues?id=eq.{}", unseen["id"].as_str().unwrap());
+    assert!(!ada.reads(&hub, &unseen).await.to_string().contains("leaky"));
+    ada.ask(&hub, Method::DELETE, &unseen).send().await.unwrap();
     let hidden = ada
         .ask(&hub, Method::GET, "/rest/v1/venues?select=notes_of_staff")
         .send()
@@ -209,9 +220,17 @@ async fn a_kind_added_by_a_developer_is_a_kind_like_any_other() {
         text.contains("At most.") && text.contains("Where something takes place."),
         "the texts of the description"
     );
+    let properties = &described["components"]["schemas"]["venues"]["properties"];
+    assert_eq!(
+        properties["notes_of_staff"]["writeOnly"], true,
+        "written, never read"
+    );
+    assert_eq!(properties["visitors"]["readOnly"], true);
+    assert_eq!(properties["status"]["enum"], json!(["open", "it's closed"]));
+    let public: Value = hub.get("/openapi.json").await.json().await.unwrap();
     assert!(
-        !text.contains("notes_of_staff"),
-        "hidden columns are not described"
+        !public.to_string().contains("notes_of_staff"),
+        "who may neither read nor write a column does not hear of it"
     );
     let through = ada.reads(&hub, "/api/kinds").await;
     assert!(
