@@ -124,8 +124,12 @@ fn owner() -> String {
 
 /// Add a kind (MO-87..89). Only a developer may.
 pub async fn add(tx: &mut Tx, input: Add) -> Result<Value> {
-    let kind: Description = serde_json::from_value(input.kind)
-        .map_err(|error| wrong("kind", format!("This is no description of a kind: {error}.")))?;
+    let kind: Description = serde_json::from_value(input.kind).map_err(|error| {
+        wrong(
+            "kind",
+            format!("This is no description of a kind: {error}."),
+        )
+    })?;
     let statements = ddl(&kind)?;
     let may: Vec<bool> = tx
         .load(Statement::<Bool>::new(
