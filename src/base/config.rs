@@ -94,10 +94,8 @@ pub struct Flags {
     pub database_url: Option<String>,
 }
 
-/// Variables with our prefix that are not settings of a running hub: those of the build and of the tests.
-fn is_setting(key: &str) -> bool {
-    key != "config" && !key.starts_with("postgres_") && !key.starts_with("test_")
-}
+/// Variables with our prefix that are not settings of a running hub.
+const NOT_SETTINGS: [&str; 3] = ["config", "postgres_wheel", "bench"];
 
 /// Read all settings.
 pub fn load(flags: &Flags) -> anyhow::Result<Config> {
@@ -117,7 +115,10 @@ pub fn load(flags: &Flags) -> anyhow::Result<Config> {
         limits: true,
     };
     let environment = Env::prefixed("MADE_OPEN_")
-        .filter(|key| is_setting(&key.as_str().to_ascii_lowercase()))
+        .filter(|key| {
+            let key = key.as_str().to_ascii_lowercase();
+            !NOT_SETTINGS.contains(&key.as_str()) && !key.starts_with("test_")
+        })
         .lowercase(true);
     let plain = Env::raw().only(&["DATABASE_URL"]).lowercase(true);
 

@@ -6,7 +6,7 @@ mod cursor;
 mod filter;
 mod order;
 mod prefer;
-pub mod say;
+mod say;
 mod select;
 #[cfg(test)]
 mod tests;
@@ -304,15 +304,11 @@ pub fn parse(request: Request<'_>) -> Result<Ask> {
             (_, "order") => ask.orders.push((order::path(&key)?, order::order(&value)?)),
             (_, "limit") => {
                 let limit = order::number(&value, "limit")?;
-                order::window(&mut ask.windows, order::path(&key)?, |window| {
-                    window.limit = Some(limit)
-                });
+                order::window(&mut ask.windows, order::path(&key)?).limit = Some(limit);
             }
             (_, "offset") => {
                 let offset = order::number(&value, "offset")?;
-                order::window(&mut ask.windows, order::path(&key)?, |window| {
-                    window.offset = offset
-                });
+                order::window(&mut ask.windows, order::path(&key)?).offset = offset;
             }
             (_, "and" | "or") => ask.filters.push(filter::tree(&key, &value, &mut terms)?),
             _ => {

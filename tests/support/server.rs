@@ -67,7 +67,7 @@ fn run(data_dir: &Path) -> (Child, String) {
         .arg(data_dir)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
-        .stderr(Stdio::inherit())
+        .stderr(Stdio::null())
         .spawn()
         .unwrap();
     let said = BufReader::new(process.stdout.take().unwrap())
