@@ -70,6 +70,7 @@ impl Embedded {
         let launcher = Launcher {
             executable,
             account,
+            dir: place.dir().to_owned(),
         };
         cluster::free(&place.cluster(), &socket_dir, say)?;
 

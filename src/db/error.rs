@@ -26,6 +26,9 @@ pub fn translate(error: DieselError, state: Option<String>) -> Error {
     }
 }
 
+/// How often a transaction that collided with another is tried: once, and three times again.
+pub const TRIES: usize = 4;
+
 /// Whether trying the whole transaction again may help.
 pub fn is_collision(error: &Error) -> bool {
     error.is("40001") || error.is("40P01")

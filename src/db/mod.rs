@@ -17,16 +17,13 @@ pub use statement::{Bind, Statement};
 pub use tx::Tx;
 
 use crate::base::{Caller, Result};
-use error::is_collision;
+use error::{TRIES, is_collision};
 
 /// The database of the hub.
 #[derive(Clone)]
 pub struct Db {
     pool: pool::Pool,
 }
-
-/// How often a transaction that collided with another is tried.
-const TRIES: usize = 4;
 
 impl Db {
     /// Open a pool of `size` connections; none is made yet.

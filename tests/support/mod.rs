@@ -11,6 +11,7 @@
 pub mod database;
 pub mod hub;
 pub mod people;
+pub mod server;
 
 pub use database::TestDatabase;
 pub use hub::TestHub;

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 
 use super::launch::{Launcher, NOT_LAUNCHED};
 use super::place::Place;
@@ -38,6 +38,8 @@ impl Binaries {
             Some(Ok(bin)) => match Binaries::try_at(bin, launcher) {
                 Ok(found) if fits(&found, cluster) => return Ok(found),
                 Ok(found) => troubles.push(format!("this executable carries {}", found.major)),
+                // Another PostgreSQL would run, but not reach its data either.
+                Err(cause) if cause.is::<OutOfReach>() => return Err(cause),
                 Err(cause) => troubles.push(format!("the carried one doesn't run: {cause:#}")),
             },
             Some(Err(cause)) => return Err(cause),
@@ -54,6 +56,7 @@ impl Binaries {
                     troubles.push(format!("{} is {}", bin.display(), found.major));
                 }
                 Ok(found) => installed.push(found),
+                Err(cause) if cause.is::<OutOfReach>() => return Err(cause),
                 Err(cause) => troubles.push(format!("{cause:#}")),
             }
         }
@@ -88,16 +91,14 @@ impl Binaries {
             .with_context(|| format!("cannot start {}", launcher.executable.display()))?;
         if !ran.status.success() {
             let said = String::from_utf8_lossy(&ran.stderr).trim().to_owned();
-            let advice = if ran.status.code() == Some(NOT_LAUNCHED) && said.contains("ermission") {
-                format!(
-                    " (PostgreSQL runs as {}, who must be able to reach that place and run programs in it: \
-                     name another data directory, such as /var/lib/made-open)",
-                    launcher.account.name
-                )
-            } else {
-                String::new()
-            };
-            bail!("{}: {said}{advice}", postgres.display());
+            let said = format!("{}: {said}", postgres.display());
+            let refused =
+                ran.status.code() == Some(NOT_LAUNCHED) && said.contains("Permission denied");
+            // An installed one that is closed to the account says nothing about the data directory.
+            if refused && (said.contains("cannot enter") || bin.starts_with(&launcher.dir)) {
+                return Err(anyhow!(said).context(OutOfReach(launcher.account.name.clone())));
+            }
+            bail!(said);
         }
 
         let said = String::from_utf8_lossy(&ran.stdout);
@@ -106,6 +107,14 @@ impl Binaries {
         Ok(Binaries { bin, major })
     }
 }
+
+/// The account that has to run PostgreSQL may not even enter the place.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "PostgreSQL runs as {0}, who must be able to reach the data directory and run programs in it: \
+     name another data directory, such as /var/lib/made-open"
+)]
+struct OutOfReach(String);
 
 fn fits(found: &Binaries, cluster: Option<u32>) -> bool {
     cluster.is_none_or(|major| major == found.major)

@@ -14,7 +14,7 @@ use rustix::process::{Gid, Uid};
 
 use super::account::Account;
 
-/// The hidden first argument: `made-open --as-postgres <parent> <uid> <gid> <program> <arguments>…`.
+/// The hidden first argument: `made-open --as-postgres <parent> <uid> <gid> <directory> <program> <arguments>…`.
 pub const LAUNCH_ARG: &str = "--as-postgres";
 
 /// What the process exits with when it could not become the program; PostgreSQL's programs don't use it.
@@ -33,10 +33,11 @@ pub fn launch_if_asked() {
     std::process::exit(NOT_LAUNCHED);
 }
 
-/// Whoever starts programs: our executable and the account they run under.
+/// Whoever starts programs: our executable, the account they run under and the directory they must be able to enter.
 pub(super) struct Launcher {
     pub executable: PathBuf,
     pub account: Account,
+    pub dir: PathBuf,
 }
 
 impl Launcher {
@@ -48,6 +49,7 @@ impl Launcher {
             .arg(std::process::id().to_string())
             .arg(self.account.uid.to_string())
             .arg(self.account.gid.to_string())
+            .arg(&self.dir)
             .arg(program)
             .env_clear()
             // initdb would otherwise compare every zone of the world with the machine's clock.
@@ -64,10 +66,14 @@ fn launch(mut args: impl Iterator<Item = OsString>) -> anyhow::Result<Infallible
     let parent = number(args.next())?;
     let uid = number(args.next())?;
     let gid = number(args.next())?;
+    let dir = args.next().context("no directory was named")?;
     let program = args.next().context("no program was named")?;
 
     become_account(uid, gid).with_context(|| format!("cannot become uid {uid}, gid {gid}"))?;
     follow_parent(parent)?;
+    // As the account, which may be less welcome there than we are.
+    std::env::set_current_dir(&dir)
+        .with_context(|| format!("cannot enter {}", Path::new(&dir).display()))?;
 
     let cause = Command::new(&program).args(args).exec();
     Err(cause).with_context(|| format!("cannot run {}", Path::new(&program).display()))

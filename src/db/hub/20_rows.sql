@@ -1,9 +1,10 @@
 -- Triggers that every kind shares: times, the journal, links.
 
+-- The clock and not the start of the transaction: two changes of one row must not carry the same time (S-137).
 create or replace function hub.touch() returns trigger
 language plpgsql as $$
 begin
-    new.updated_at := now();
+    new.updated_at := clock_timestamp();
     return new;
 end
 $$;

@@ -1,0 +1,14 @@
+select hub.unregister_kind('reports');
+drop table reports;
+select hub.unregister_kind('mutes');
+drop table mutes;
+select hub.unregister_kind('blocks');
+drop table blocks;
+select hub.unregister_kind('reactions');
+drop table reactions;
+select hub.unregister_kind('follows');
+drop table follows;
+select hub.unregister_kind('post_audience');
+drop table post_audience;
+select hub.unregister_kind('posts');
+drop table posts;

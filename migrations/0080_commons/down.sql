@@ -1,0 +1,12 @@
+select hub.unregister_kind('ledger_entries');
+drop table ledger_entries;
+select hub.unregister_kind('ledger_accounts');
+drop table ledger_accounts;
+select hub.unregister_kind('reputation_scores');
+drop table reputation_scores;
+select hub.unregister_kind('trust_relationships');
+drop table trust_relationships;
+select hub.unregister_kind('exchanges');
+drop table exchanges;
+select hub.unregister_kind('declarations');
+drop table declarations;

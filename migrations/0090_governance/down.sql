@@ -1,0 +1,10 @@
+drop view if exists microdao_members;
+drop view if exists microdaos;
+select hub.unregister_kind('votes');
+drop table votes;
+select hub.unregister_kind('proposals');
+drop table proposals;
+select hub.unregister_kind('dao_members');
+drop table dao_members;
+select hub.unregister_kind('daos');
+drop table daos;

@@ -1,0 +1,5 @@
+alter table onto_braindumps drop constraint onto_braindumps_chat_session_id_fkey;
+alter table embeddings drop constraint embeddings_origin_actor_id_fkey;
+alter table team_members drop constraint team_members_agent_id_fkey;
+alter table workspace_members drop constraint workspace_members_agent_id_fkey;
+alter table notes drop constraint notes_owner_id_project_id_fkey;
