@@ -10,12 +10,12 @@ use crate::support::TestDatabase;
 /// Everything that makes a schema, one line a thing, without ids of the moment.
 const DUMP: &str = "
 select line from (
-    select 'table ' || c.oid::regclass || ' ' || c.relkind || ' ' || pg_get_userbyid(c.relowner)
-        || ' ' || c.relrowsecurity || ' ' || c.relforcerowsecurity || ' ' || coalesce(array_to_string(c.reloptions, ','), '') as line
+    select 'table ' || c.oid::regclass || ' ' || c.relkind::text || ' ' || pg_get_userbyid(c.relowner)
+        || ' ' || c.relrowsecurity::text || ' ' || c.relforcerowsecurity::text || ' ' || coalesce(array_to_string(c.reloptions, ','), '') as line
         from pg_class c where c.relnamespace::regnamespace::text in ('public', 'hub', 'auth') and c.relkind in ('r', 'p', 'v', 'm', 'S')
     union all
-    select 'column ' || c.oid::regclass || '.' || a.attname || ' ' || format_type(a.atttypid, a.atttypmod) || ' ' || a.attnotnull
-        || ' ' || a.attgenerated || ' ' || coalesce(pg_get_expr(d.adbin, d.adrelid), '')
+    select 'column ' || c.oid::regclass || '.' || a.attname || ' ' || format_type(a.atttypid, a.atttypmod) || ' ' || a.attnotnull::text
+        || ' ' || a.attgenerated::text || ' ' || coalesce(pg_get_expr(d.adbin, d.adrelid), '')
         || ' ' || coalesce((select string_agg(x::text, ',' order by x::text) from unnest(a.attacl) x), '')
         || ' ' || coalesce(col_description(c.oid, a.attnum), '')
         from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use futures_util::future::{BoxFuture, FutureExt};
+use futures_util::future::{LocalBoxFuture, FutureExt};
 use made_open::base::Caller;
 use made_open::db::statement::{literal, quoted};
 use made_open::db::{Db, Statement};
@@ -51,6 +51,8 @@ fn wanted(table: &str) -> Value {
         "team_connections" => json!({"to_team_id": "@+teams"}),
         // What is not public unless a case says so.
         "daos" => json!({"is_public": false}),
+        "conversations" => json!({"owner_id": "@owner"}),
+        "messages" => json!({"owner_id": "@owner", "direction": "inbound"}),
         "proposals" => json!({"dao_id": "@daos"}),
         "posts" => json!({"visibility": "direct"}),
         "ledger_accounts" => json!({"owner_id": "@owner"}),
@@ -79,7 +81,7 @@ impl<'a> World<'a> {
     }
 
     /// The row of a table that others point at; made when it is first asked for.
-    pub fn parent<'b>(&'b mut self, table: &'b str) -> BoxFuture<'b, Values> {
+    pub fn parent<'b>(&'b mut self, table: &'b str) -> LocalBoxFuture<'b, Values> {
         async move {
             if let Some(row) = self.parents.get(table) {
                 return row.clone();
@@ -88,7 +90,7 @@ impl<'a> World<'a> {
             self.parents.insert(table.to_owned(), row.clone());
             row
         }
-        .boxed()
+        .boxed_local()
     }
 
     /// Insert a row as the hub; it comes back as stored.
@@ -119,6 +121,49 @@ impl<'a> World<'a> {
             })
             .await
             .map(|rows| serde_json::from_str(&rows[0]).unwrap())
+    }
+
+    /// Insert a row as the hub, or bring the one that stands in its way to the same values.
+    pub async fn make_or_change(&mut self, table: &str, said: &Values) -> Values {
+        match self.try_make(table, said).await {
+            Ok(row) => row,
+            Err(error) if error.is("23505") => self.change(table, said).await,
+            Err(error) => panic!("{table} {said:?}: {error}"),
+        }
+    }
+
+    async fn change(&mut self, table: &str, said: &Values) -> Values {
+        let values = self.values(table, said).await;
+        let sets: Vec<String> = said
+            .keys()
+            .map(|column| format!("{} = {}", quoted(column), values[column]))
+            .collect();
+        let sets = if sets.is_empty() { "id = id".to_owned() } else { sets.join(", ") };
+        for unique in &self.catalogue.table(table).uniques {
+            if !unique.iter().all(|column| values.contains_key(column)) {
+                continue;
+            }
+            let same: Vec<String> = unique
+                .iter()
+                .map(|column| format!("{} = {}", quoted(column), values[column]))
+                .collect();
+            let sql = format!(
+                "update public.{0} set {sets} where {1} returning to_jsonb({0}.*)::text",
+                quoted(table),
+                same.join(" and ")
+            );
+            let rows: Vec<String> = self
+                .db
+                .write(&Caller::Hub, async |tx| {
+                    tx.load(Statement::<diesel::sql_types::Text>::new(&sql)).await
+                })
+                .await
+                .unwrap_or_else(|error| panic!("{error}: {sql}"));
+            if let Some(row) = rows.first() {
+                return serde_json::from_str(row).unwrap();
+            }
+        }
+        panic!("{table} {said:?}: nothing stands in its way");
     }
 
     /// Values for a row of a table: what is said, what the table wants, and everything that must be said.
@@ -204,6 +249,13 @@ impl<'a> World<'a> {
 
     /// SQL for a value as a test or a case says it.
     async fn resolve(&mut self, value: &Value) -> String {
+        // {"@conversations": {…}} is the id of a row made for the purpose with these values.
+        if let Some((table, said)) = value.as_object().and_then(|object| object.iter().next())
+            && let Some(table) = table.strip_prefix('@')
+        {
+            let fresh = self.make(table, said.as_object().unwrap()).boxed_local().await;
+            return sql_of(&fresh["id"]);
+        }
         let Some(word) = value.as_str().and_then(|text| text.strip_prefix('@')) else {
             return sql_of(value);
         };
@@ -214,7 +266,7 @@ impl<'a> World<'a> {
             return literal(id);
         }
         if let Some(table) = word.strip_prefix('+') {
-            let fresh = self.make(table, &Values::new()).boxed().await;
+            let fresh = self.make(table, &Values::new()).boxed_local().await;
             return sql_of(&fresh["id"]);
         }
         let (table, column) = word.split_once('.').unwrap_or((word, "id"));

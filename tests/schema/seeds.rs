@@ -68,6 +68,8 @@ struct SeedColumn {
     nullable: Option<bool>,
     default: Option<String>,
     references: Option<String>,
+    /// What the name alone tells; an entry may say where it leads.
+    implied_references: Option<String>,
     values: Option<Vec<String>>,
     note: Option<String>,
     #[serde(default)]
@@ -279,14 +281,15 @@ impl Model {
             self.judge(key, "values", wrong, wrong, || format!("{key}: {}", differs.join(", ")));
         }
 
-        if let Some(references) = &seed.references {
-            let (parent, _) = references.rsplit_once('.').unwrap();
+        if let Some(references) = seed.references.as_ref().or(seed.implied_references.as_ref()) {
+            let parent = references.rsplit_once('.').map_or("", |(parent, _)| parent);
             let parent = self.mapping.get(&format!("{system}.{parent}")).cloned();
             let held = table.links.iter().any(|link| {
                 link.columns.contains(&live.name) && Some(&link.parent) == parent.as_ref()
             });
             let held = held || (live.name == "id" && parent.as_deref() == Some(&table.name));
-            self.judge(key, "references", !held, !held, || {
+            let said = seed.references.is_some();
+            self.judge(key, "references", !held, !held && said, || {
                 format!("{key} references {references}, {here} does not reference {parent:?}")
             });
         }
@@ -383,21 +386,20 @@ fn accepted_types(system: &str, column: &SeedColumn) -> Vec<&'static str> {
             || name == "date"
             || name.ends_with("_start")
             || name.ends_with("_end");
-        let is_id = column.primary_key || column.references.is_some() || name == "id" || name.ends_with("_id");
-        let is_money = ["cost", "value", "amount", "price"].iter().any(|hint| name.contains(hint));
+        let is_id = column.primary_key || name.ends_with("_id") || name.ends_with("_by");
         return match word.as_str() {
             // Foreign systems' ids are text, our own uuids: a reference decides, an `_id` alone does not.
             "string" if column.references.is_some() || name == "id" => vec!["uuid"],
             "string" if is_id => vec!["uuid", "text"],
-            "string" if is_time => vec!["timestamp with time zone", "date", "text"],
+            "string" if is_time => vec!["timestamp with time zone"],
             "string" => vec!["text"],
-            "number" if is_money => vec!["numeric", "bigint"],
+            "number" if name.contains("cost") => vec!["numeric"],
             "number" => vec!["integer"],
             "boolean" => vec!["boolean"],
             "json" => vec!["jsonb"],
             "string[]" => vec!["text[]"],
             "number[]" => vec!["integer[]"],
-            "unknown" => vec!["inet"],
+            "unknown" => vec!["unknown"],
             other => panic!("{name} is of type {other}"),
         };
     }
