@@ -6,6 +6,7 @@ pub mod clock;
 pub mod config;
 pub mod error;
 pub mod secret;
+pub mod token;
 
 pub use caller::Caller;
 pub use error::{Error, Result};

@@ -6,7 +6,10 @@ pub mod ask;
 pub mod catalog;
 pub mod describe;
 pub mod plan;
+pub mod refusal;
+pub mod rows;
 pub mod sql;
+pub mod verbs;
 
 use std::collections::{BTreeMap, HashMap};
 

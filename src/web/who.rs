@@ -10,7 +10,7 @@ use crate::node::Node;
 /// The caller, and the database role that he will take on.
 pub fn asks(request: &HttpRequest, node: &Node) -> Result<(Caller, Role)> {
     match token(request)? {
-        Some(token) => node.signer.caller(token),
+        Some(token) => node.signer()?.caller(token),
         None => Ok((Caller::Anonymous, Role::Anon)),
     }
 }

@@ -1,0 +1,200 @@
+//! Wrong passwords are counted per account and network, and per network: after a few, the next try has to wait.
+//! In memory of this process; the owner of an account is not locked out by somebody elsewhere (S-115).
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::net::IpAddr;
+use std::sync::{LazyLock, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::base::error::Told;
+use crate::base::{Error, Result};
+
+/// Wrong tries on one account from one network that cost nothing.
+const FREE: u32 = 5;
+
+/// Wrong tries from one network on whatever accounts that cost nothing.
+const FREE_OF_A_NETWORK: u32 = 50;
+
+/// The longest wait, and after which rest everything is forgotten.
+const LONGEST: Duration = Duration::from_secs(15 * 60);
+
+/// How many accounts and networks are remembered.
+const REMEMBERED: usize = 20_000;
+
+static WRONG: LazyLock<Mutex<Counts>> = LazyLock::new(Mutex::default);
+
+#[derive(Default)]
+struct Counts(HashMap<Key, Count>);
+
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Key {
+    email: Option<String>,
+    network: Option<IpAddr>,
+}
+
+struct Count {
+    wrong: u32,
+    last: Instant,
+}
+
+/// Whether there may be another try now.
+pub fn may_try(email: &str, from: Option<IpAddr>) -> Result<()> {
+    let mut counts = WRONG.lock().unwrap_or_else(PoisonError::into_inner);
+    match counts.wait(email, from, Instant::now()) {
+        None => Ok(()),
+        Some(wait) => Err(Error::TooMuch(
+            Box::new(Told::new(
+                "over_request_rate_limit",
+                "Too many wrong tries; wait a little.",
+            )),
+            wait,
+        )),
+    }
+}
+
+/// A try was wrong.
+pub fn was_wrong(email: &str, from: Option<IpAddr>) {
+    let mut counts = WRONG.lock().unwrap_or_else(PoisonError::into_inner);
+    counts.add(email, from, Instant::now());
+}
+
+/// A try was right: the account's owner starts afresh from there.
+pub fn was_right(email: &str, from: Option<IpAddr>) {
+    let mut counts = WRONG.lock().unwrap_or_else(PoisonError::into_inner);
+    counts.0.remove(&of_account(email, from));
+}
+
+impl Counts {
+    fn wait(&mut self, email: &str, from: Option<IpAddr>, now: Instant) -> Option<Duration> {
+        let account = self.left(&of_account(email, from), FREE, now);
+        let network = from.and_then(|_| self.left(&of_network(from), FREE_OF_A_NETWORK, now));
+        account.max(network)
+    }
+
+    fn left(&self, key: &Key, free: u32, now: Instant) -> Option<Duration> {
+        let count = self.0.get(key)?;
+        let over = count.wrong.checked_sub(free)?;
+        let wait = Duration::from_secs(1 << over.min(10)).min(LONGEST);
+        (count.last + wait)
+            .checked_duration_since(now)
+            .filter(|left| !left.is_zero())
+    }
+
+    fn add(&mut self, email: &str, from: Option<IpAddr>, now: Instant) {
+        if self.0.len() >= REMEMBERED {
+            self.0
+                .retain(|_, count| now.duration_since(count.last) < LONGEST);
+        }
+        if self.0.len() >= REMEMBERED {
+            // Somebody tries one account after another: better to forget them all than to grow.
+            self.0.retain(|key, _| key.email.is_none());
+        }
+        let network = from.map(|_| of_network(from));
+        for key in [Some(of_account(email, from)), network]
+            .into_iter()
+            .flatten()
+        {
+            let count = self.0.entry(key).or_insert(Count {
+                wrong: 0,
+                last: now,
+            });
+            if now.duration_since(count.last) >= LONGEST {
+                count.wrong = 0;
+            }
+            count.wrong = count.wrong.saturating_add(1);
+            count.last = now;
+        }
+    }
+}
+
+fn of_account(email: &str, from: Option<IpAddr>) -> Key {
+    Key {
+        email: Some(email.to_owned()),
+        network: from.map(network),
+    }
+}
+
+fn of_network(from: Option<IpAddr>) -> Key {
+    Key {
+        email: None,
+        network: from.map(network),
+    }
+}
+
+/// One household or office: /24 or /64.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => IpAddr::V4((v4.to_bits() & !0xff).into()),
+        IpAddr::V6(v6) => IpAddr::V6((v6.to_bits() & !u128::from(u64::MAX)).into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ip(text: &str) -> Option<IpAddr> {
+        Some(text.parse().unwrap())
+    }
+
+    #[test]
+    fn waits_grow_and_end() {
+        let mut counts = Counts::default();
+        let start = Instant::now();
+        for _ in 0..4 {
+            counts.add("a@b.example", ip("192.0.2.1"), start);
+        }
+        assert_eq!(counts.wait("a@b.example", ip("192.0.2.1"), start), None);
+        counts.add("a@b.example", ip("192.0.2.1"), start);
+        let second = Duration::from_secs(1);
+        assert_eq!(
+            counts.wait("a@b.example", ip("192.0.2.77"), start),
+            Some(second)
+        );
+        counts.add("a@b.example", ip("192.0.2.1"), start);
+        assert_eq!(
+            counts.wait("a@b.example", ip("192.0.2.1"), start),
+            Some(second * 2)
+        );
+        assert_eq!(
+            counts.wait("a@b.example", ip("192.0.2.1"), start + second * 2),
+            None
+        );
+        for _ in 0..100 {
+            counts.add("a@b.example", ip("192.0.2.1"), start);
+        }
+        assert_eq!(
+            counts.wait("a@b.example", ip("192.0.2.1"), start),
+            Some(LONGEST)
+        );
+        // The owner elsewhere is not kept waiting, but everybody from there is.
+        assert_eq!(counts.wait("a@b.example", ip("198.51.100.1"), start), None);
+        assert!(counts.wait("c@d.example", ip("192.0.2.9"), start).is_some());
+        counts.add("a@b.example", ip("192.0.2.1"), start + LONGEST);
+        assert_eq!(
+            counts.wait("a@b.example", ip("192.0.2.1"), start + LONGEST),
+            None
+        );
+    }
+
+    #[test]
+    fn networks_are_prefixes() {
+        assert_eq!(ip("192.0.2.1").map(network), ip("192.0.2.0"));
+        assert_eq!(ip("::ffff:192.0.2.1").map(network), ip("192.0.2.0"));
+        assert_eq!(
+            ip("2001:db8:1:2:3:4:5:6").map(network),
+            ip("2001:db8:1:2::")
+        );
+    }
+
+    #[test]
+    fn memory_is_bounded() {
+        let mut counts = Counts::default();
+        let now = Instant::now();
+        for number in 0..REMEMBERED + 10 {
+            counts.add(&format!("{number}@b.example"), None, now);
+        }
+        assert!(counts.0.len() <= REMEMBERED);
+    }
+}

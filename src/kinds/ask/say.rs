@@ -1,0 +1,1 @@
+//! An [`Ask`] back to text.

@@ -1,0 +1,1 @@
+//! The grammar, case by case.
