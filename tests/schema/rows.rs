@@ -12,7 +12,8 @@ use serde_json::{Map, Value, json};
 use crate::catalogue::{Catalogue, Column, Table};
 
 /// Values by column. A text that begins with `@` stands for somebody's id (`@owner`), that of the owner's row of a table
-/// (`@projects`), that of one made for the purpose (`@+projects`), or nothing (`@none`).
+/// (`@projects`), that of one made for the purpose (`@+projects`), a word of its own
+/// (`@unique`), or nothing (`@none`).
 pub type Values = Map<String, Value>;
 
 /// SQL by column.
@@ -46,7 +47,7 @@ fn wanted(table: &str) -> Value {
             json!({"project_id": "@onto_projects", "state_key": "todo"})
         }
         "onto_comments" => json!({"entity_type": "onto_projects", "entity_id": "@onto_projects"}),
-        "onto_templates" => json!({"states": "{begun}", "initial_state": "begun"}),
+        "onto_templates" => json!({"type_key": "@unique", "states": "{begun}", "initial_state": "begun"}),
         "team_members" => json!({"user_id": "@newcomer"}),
         "team_connections" => json!({"to_team_id": "@+teams"}),
         // What is not public unless a case says so.
@@ -55,8 +56,8 @@ fn wanted(table: &str) -> Value {
         "messages" => json!({"owner_id": "@owner", "direction": "inbound"}),
         "proposals" => json!({"dao_id": "@daos"}),
         "posts" => json!({"visibility": "direct"}),
-        "ledger_accounts" => json!({"owner_id": "@owner"}),
-        "votes" => json!({"user_id": "@owner"}),
+        "ledger_accounts" => json!({"owner_id": "@owner", "credit_limit": null}),
+        "votes" => json!({"user_id": "@owner", "proposal_id": {"@proposals": {"status": "active"}}}),
         "reports" => json!({"objects": "{https://example.org/1}"}),
         "exchanges" => json!({"offer_user_id": "@owner", "need_user_id": "@newcomer"}),
         "beta_signups" => json!({"email": "somebody@example.org"}),
@@ -117,6 +118,9 @@ impl<'a> World<'a> {
                         quoted(table)
                     )))
                     .await?;
+                if let Some(more) = beside(table, &values) {
+                    tx.script(&more).await?;
+                }
                 Ok(rows)
             })
             .await
@@ -163,7 +167,10 @@ impl<'a> World<'a> {
                 return serde_json::from_str(row).unwrap();
             }
         }
-        panic!("{table} {said:?}: nothing stands in its way");
+        match self.parents.get(table) {
+            Some(row) => row.clone(),
+            None => panic!("{table} {said:?}: nothing stands in its way"),
+        }
     }
 
     /// Values for a row of a table: what is said, what the table wants, and everything that must be said.
@@ -225,7 +232,9 @@ impl<'a> World<'a> {
                 let column = table.column(name).unwrap();
                 column.required && column.default.is_none() && !values.contains_key(name)
             });
-            if !open {
+            // With one of its columns left empty a link of several binds nothing.
+            let binds = link.columns.iter().all(|name| table.column(name).unwrap().required);
+            if !open || !binds {
                 continue;
             }
             let parent: Values = match link.parent.as_str() {
@@ -259,8 +268,10 @@ impl<'a> World<'a> {
         let Some(word) = value.as_str().and_then(|text| text.strip_prefix('@')) else {
             return sql_of(value);
         };
-        if word == "none" {
-            return "null".into();
+        match word {
+            "none" => return "null".into(),
+            "unique" => return literal(&uuid::Uuid::new_v4().to_string()),
+            _ => {}
         }
         if let Some(id) = self.names.get(word) {
             return literal(id);
@@ -305,6 +316,18 @@ impl<'a> World<'a> {
             other => panic!("no value for {}.{name} of type {other}", table.name),
         }
     }
+}
+
+/// What must come in the same transaction as a row: a booking has its other side.
+fn beside(table: &str, values: &Sql) -> Option<String> {
+    (table == "ledger_entries").then(|| {
+        format!(
+            "with other as (insert into public.ledger_accounts (credit_limit) values (null) returning id)
+             insert into public.ledger_entries (account_id, transfer_id, amount, agreement)
+             select id, {}, -{}, {} from other",
+            values["transfer_id"], values["amount"], values["agreement"]
+        )
+    })
 }
 
 /// The statement that inserts these values.
