@@ -67,6 +67,6 @@ $$;
 -- name everybody; whether there is such an account is then the foreign key's question.
 create or replace function hub.can_name_user(person uuid) returns boolean
 language sql stable set search_path = pg_catalog, public, hub as $$
-    select person = auth.uid() or auth.role() = 'service_role' or auth.app_role() = 'developer' or hub.same_tenant(person)
-        or exists (select from public.profiles p where p.id = person)
+    select person = auth.uid() or auth.role() = 'service_role' or auth.app_role() is not distinct from 'developer'
+        or hub.same_tenant(person) or exists (select from public.profiles p where p.id = person)
 $$;
