@@ -83,6 +83,7 @@ struct SeedColumn {
 #[derive(Deserialize)]
 struct SeedIndex {
     columns: Vec<String>,
+    unique: bool,
     name: Option<String>,
     r#where: Option<String>,
 }
@@ -278,7 +279,8 @@ impl Model {
                 None => {}
             }
             let wrong = !differs.is_empty();
-            self.judge(key, "values", wrong, wrong, || format!("{key}: {}", differs.join(", ")));
+            let more = listed.is_some_and(|listed| listed.len() > values.len());
+            self.judge(key, "values", wrong || more, wrong, || format!("{key}: {}", differs.join(", ")));
         }
 
         if let Some(references) = seed.references.as_ref().or(seed.implied_references.as_ref()) {
@@ -336,7 +338,11 @@ impl Model {
             .iter()
             .map(|name| Some(self.home(catalogue, of_seed, name.trim_end_matches(" DESC"))))
             .collect();
-        let led = table.indexes.iter().any(|index| index.columns.starts_with(&here));
+        // The columns of a unique one may stand in any order.
+        let led = table.indexes.iter().any(|index| {
+            let leads: BTreeSet<_> = index.columns.iter().take(here.len()).collect();
+            index.columns.starts_with(&here) || (seed.unique && leads == here.iter().collect())
+        });
         if !led {
             self.problems.push(format!("{of_seed} has an index by {:?}, {} has none by {here:?}", seed.columns, table.name));
         }
