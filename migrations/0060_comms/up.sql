@@ -141,8 +141,8 @@ create index conversations_channel_id_idx on conversations (channel_id);
 select hub.register_kind('conversations', domain => 'comms', scope => 'members', member_set => 'channel',
     also_read_when => $$owner_id = auth.uid()
         or (user_id = auth.uid() and tenant_id is not null)
-        or (tenant_id = auth.tenant_id() and auth.app_role() = 'admin')
-        or (tenant_id is not null and auth.app_role() = 'developer')
+        or tenant_id = any (array(select t.id from tenants t
+            where auth.app_role() = 'developer' or (auth.app_role() = 'admin' and t.id = auth.tenant_id())))
         or chat_channel_id = any (array(select hub.my_sets('channel')))
         or chat_channel_id = any (array(select hub.open_channels()))$$,
     insert_when => $$(owner_id = auth.uid() and (user_id is null or user_id = auth.uid()))
@@ -223,8 +223,8 @@ create index messages_sender_actor_id_idx on messages (sender_actor_id);
 select hub.register_kind('messages', domain => 'comms', scope => 'members', member_set => 'channel',
     also_read_when => $$owner_id = auth.uid()
         or (sender_user_id = auth.uid() and tenant_id is not null)
-        or (tenant_id = auth.tenant_id() and auth.app_role() = 'admin')
-        or (tenant_id is not null and auth.app_role() = 'developer')
+        or tenant_id = any (array(select t.id from tenants t
+            where auth.app_role() = 'developer' or (auth.app_role() = 'admin' and t.id = auth.tenant_id())))
         or conversation_id = any (array(select c.id from conversations c where c.user_id = auth.uid() and c.tenant_id is not null))
         or channel_id = any (array(select hub.my_sets('channel')))
         or channel_id = any (array(select hub.open_channels()))$$,

@@ -1,5 +1,13 @@
 alter table onto_braindumps drop constraint onto_braindumps_chat_session_id_fkey;
+alter table reactions drop constraint reactions_dao_id_fkey;
+alter table follows drop constraint follows_dao_id_fkey;
 alter table embeddings drop constraint embeddings_origin_actor_id_fkey;
 alter table team_members drop constraint team_members_agent_id_fkey;
 alter table workspace_members drop constraint workspace_members_agent_id_fkey;
 alter table notes drop constraint notes_owner_id_project_id_fkey;
+alter table messages drop constraint messages_sender_agent_id_fkey;
+alter table channel_members drop constraint channel_members_member_agent_id_fkey;
+alter table chat_channels drop constraint chat_channels_created_by_agent_id_fkey;
+alter table chat_channels drop constraint chat_channels_dao_id_fkey;
+alter table ledger_accounts drop constraint ledger_accounts_community_dao_id_fkey;
+alter table ledger_accounts drop constraint ledger_accounts_dao_id_fkey;

@@ -66,12 +66,18 @@ impl Migrate {
         }
         let done = done?;
         if self.json {
-            return print_json(&json!({ "migrations": done.migrations, "replaced": done.replaced }));
+            return print_json(
+                &json!({ "migrations": done.migrations, "replaced": done.replaced }),
+            );
         }
         print(&format!(
             "{} migrations, functions and policies {}",
             done.migrations.len(),
-            if done.replaced { "applied" } else { "as they were" }
+            if done.replaced {
+                "applied"
+            } else {
+                "as they were"
+            }
         ))
     }
 }

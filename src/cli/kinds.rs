@@ -22,9 +22,11 @@ pub enum Kind {
         json: bool,
     },
     /// Add a kind from a JSON description of its columns
-    #[command(after_help = "Example: made-open kind add venues.json\n\nvenues.json: \
+    #[command(
+        after_help = "Example: made-open kind add venues.json\n\nvenues.json: \
         {\"name\": \"venues\", \"plugin\": \"io.example.venues\", \"title\": \"name\",\n  \
-        \"columns\": [{\"name\": \"name\", \"type\": \"text\", \"required\": true}]}")]
+        \"columns\": [{\"name\": \"name\", \"type\": \"text\", \"required\": true}]}"
+    )]
     Add {
         /// The description
         file: PathBuf,
@@ -50,7 +52,10 @@ impl Kind {
                 if *json {
                     return print_json(&done);
                 }
-                print(&format!("added {}", done["name"].as_str().unwrap_or_default()))
+                print(&format!(
+                    "added {}",
+                    done["name"].as_str().unwrap_or_default()
+                ))
             }
         }
     }
@@ -64,7 +69,10 @@ fn list(kinds: &Kinds, as_json: bool) -> anyhow::Result<()> {
     }
     for table in tables {
         let Some(kind) = &table.kind else { continue };
-        print(&format!("{:32} {:12} {}", table.name, kind.domain, kind.scope))?;
+        print(&format!(
+            "{:32} {:12} {}",
+            table.name, kind.domain, kind.scope
+        ))?;
     }
     Ok(())
 }

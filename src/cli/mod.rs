@@ -19,7 +19,12 @@ use crate::base::config::{self, Config, Flags};
 ///
 /// Without a command it serves.
 #[derive(Parser)]
-#[command(name = "made-open", version, max_term_width = 110, after_help = "Example: made-open serve --bind 127.0.0.1:3000")]
+#[command(
+    name = "made-open",
+    version,
+    max_term_width = 110,
+    after_help = "Example: made-open serve --bind 127.0.0.1:3000"
+)]
 struct Cli {
     #[command(flatten)]
     settings: Settings,

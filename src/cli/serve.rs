@@ -1,7 +1,6 @@
 //! `made-open serve`: start the database, bring it up, open the doors, stop everything cleanly.
 
 use std::net::TcpListener;
-use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::web;
@@ -19,7 +18,9 @@ use crate::web as doors;
 
 /// Serve the hub.
 #[derive(Args, Default)]
-#[command(after_help = "Example: made-open serve --bind 0.0.0.0:3000 --public-url https://hub.example")]
+#[command(
+    after_help = "Example: made-open serve --bind 0.0.0.0:3000 --public-url https://hub.example"
+)]
 pub struct Serve {
     /// Refuse to start when the schema is not up to date, instead of migrating
     #[arg(long)]
@@ -60,12 +61,12 @@ pub fn run(config: &Config, serve: &Serve) -> anyhow::Result<()> {
             handle.stop(false).await;
             return Err(error);
         }
-        tokio::spawn(follow_catalogue(node.clone(), found.url.clone()));
         welcome(&node, &config).await?;
 
         let ended = tokio::select! {
             stopped = told_to_stop() => stopped.map(|()| None)?,
             status = ended(found.embedded.as_mut()) => Some(status),
+            () = follow_catalogue(&node, &found.url) => None,
         };
         node.stop_soon();
         if let Some(status) = ended {
@@ -95,7 +96,9 @@ async fn make_ready(node: &Node, found: &open::Found, serve: &Serve) -> anyhow::
     wait_for_database(&found.url).await?;
     if serve.no_migrate {
         if migrate::applied(&found.url).await?.as_deref() != Some(migrate::digest().as_str()) {
-            bail!("the schema is not up to date; run made-open migrate, or serve without --no-migrate");
+            bail!(
+                "the schema is not up to date; run made-open migrate, or serve without --no-migrate"
+            );
         }
     } else {
         open::bring_up(found, &note).await?;
@@ -107,7 +110,8 @@ async fn make_ready(node: &Node, found: &open::Found, serve: &Serve) -> anyhow::
 
 /// The database may start later than the hub.
 async fn wait_for_database(url: &str) -> anyhow::Result<()> {
-    let config: tokio_postgres::Config = url.parse().context("the database address cannot be read")?;
+    let config: tokio_postgres::Config =
+        url.parse().context("the database address cannot be read")?;
     let mut attempt = 0;
     loop {
         match pool::connect(&config).await {
@@ -125,10 +129,10 @@ async fn wait_for_database(url: &str) -> anyhow::Result<()> {
 }
 
 /// Read the catalogue again whenever somebody changed it, in this process or another.
-async fn follow_catalogue(node: Arc<Node>, url: String) {
+async fn follow_catalogue(node: &Node, url: &str) {
     let mut attempt = 0;
     loop {
-        match pool::listen(&url, "hub_catalog").await {
+        match pool::listen(url, "hub_catalog").await {
             Ok(mut notices) => {
                 attempt = 0;
                 loop {

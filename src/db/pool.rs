@@ -86,7 +86,11 @@ pub async fn connect(config: &tokio_postgres::Config) -> anyhow::Result<(Client,
 pub fn was_refused(error: &anyhow::Error) -> bool {
     error
         .downcast_ref::<tokio_postgres::Error>()
-        .is_some_and(|error| error.as_db_error().is_some_and(|no| !no.code().code().starts_with("57")))
+        .is_some_and(|error| {
+            error
+                .as_db_error()
+                .is_some_and(|no| !no.code().code().starts_with("57"))
+        })
 }
 
 /// Listen on a channel, over a connection of its own. The receiver ends when the connection does.

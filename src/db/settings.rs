@@ -17,7 +17,8 @@ pub async fn secret(db: &Db, name: &str) -> Result<Secret> {
                 .text(fresh.clone())
                 .sql("::text)) on conflict (name) do nothing");
             tx.run(once).await?;
-            let mut read = Statement::<Text>::new("select value #>> '{}' from hub.settings where name = ");
+            let mut read =
+                Statement::<Text>::new("select value #>> '{}' from hub.settings where name = ");
             read.text(name);
             tx.load(read).await
         })

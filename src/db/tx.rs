@@ -7,7 +7,7 @@ use diesel_async::methods::LoadQuery;
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use futures_util::future::{try_join, try_join4};
 
-use super::error::{TRIES, is_collision, translate};
+use super::error::translate;
 use super::pool::{Lent, Pool, lend};
 use super::scope;
 use super::statement::Statement;

@@ -15,7 +15,11 @@ pub fn openapi(
 ) -> Value {
     let mut paths = Map::new();
     let mut schemas = Map::new();
-    let tables = kinds.schemas.get(schema).into_iter().flat_map(|tables| tables.values());
+    let tables = kinds
+        .schemas
+        .get(schema)
+        .into_iter()
+        .flat_map(|tables| tables.values());
     for table in tables.filter(|table| is_visible(table, role)) {
         paths.insert(format!("/{}", table.name), path(table, role));
         schemas.insert(table.name.clone(), row_schema(table, role));
@@ -46,7 +50,10 @@ pub fn openapi(
 
 /// Whether a role may do anything with a table through a door.
 pub fn is_visible(table: &Table, role: Role) -> bool {
-    let served = table.kind.as_ref().is_none_or(|kind| kind.scope != "service");
+    let served = table
+        .kind
+        .as_ref()
+        .is_none_or(|kind| kind.scope != "service");
     served
         && (table.select.has(role)
             || table.insert.has(role)
@@ -57,7 +64,10 @@ pub fn is_visible(table: &Table, role: Role) -> bool {
 fn path(table: &Table, role: Role) -> Value {
     let mut verbs = Map::new();
     let about = table.comment.clone().unwrap_or_default();
-    let tags = json!([table.kind.as_ref().map_or(&table.schema, |kind| &kind.domain)]);
+    let tags = json!([table
+        .kind
+        .as_ref()
+        .map_or(&table.schema, |kind| &kind.domain)]);
     let reference = json!({ "$ref": format!("#/components/schemas/{}", table.name) });
     let rows = json!({ "application/json": { "schema": { "type": "array", "items": reference } } });
     let filters: Vec<Value> = table
@@ -88,25 +98,34 @@ fn path(table: &Table, role: Role) -> Value {
         }));
     }
     if table.insert.has(role) {
-        verbs.insert("post".to_owned(), json!({
-            "tags": tags, "summary": about,
-            "parameters": shaped(&["select", "columns", "on_conflict"]),
-            "requestBody": { "content": { "application/json": { "schema": reference } } },
-            "responses": { "201": { "description": "Created" } },
-        }));
+        verbs.insert(
+            "post".to_owned(),
+            json!({
+                "tags": tags, "summary": about,
+                "parameters": shaped(&["select", "columns", "on_conflict"]),
+                "requestBody": { "content": { "application/json": { "schema": reference } } },
+                "responses": { "201": { "description": "Created" } },
+            }),
+        );
     }
     if table.update.has(role) {
-        verbs.insert("patch".to_owned(), json!({
-            "tags": tags, "summary": about, "parameters": filters,
-            "requestBody": { "content": { "application/json": { "schema": reference } } },
-            "responses": { "204": { "description": "Changed" } },
-        }));
+        verbs.insert(
+            "patch".to_owned(),
+            json!({
+                "tags": tags, "summary": about, "parameters": filters,
+                "requestBody": { "content": { "application/json": { "schema": reference } } },
+                "responses": { "204": { "description": "Changed" } },
+            }),
+        );
     }
     if table.delete.has(role) {
-        verbs.insert("delete".to_owned(), json!({
-            "tags": tags, "summary": about, "parameters": filters,
-            "responses": { "204": { "description": "Deleted" } },
-        }));
+        verbs.insert(
+            "delete".to_owned(),
+            json!({
+                "tags": tags, "summary": about, "parameters": filters,
+                "responses": { "204": { "description": "Deleted" } },
+            }),
+        );
     }
     Value::Object(verbs)
 }
@@ -205,7 +224,10 @@ fn call(action: &Action) -> Value {
         "responses": answers,
     }));
     if action.reads_only {
-        verbs.insert("get".to_owned(), json!({ "tags": [action.kind], "summary": action.about, "responses": answers }));
+        verbs.insert(
+            "get".to_owned(),
+            json!({ "tags": [action.kind], "summary": action.about, "responses": answers }),
+        );
     }
     Value::Object(verbs)
 }

@@ -24,8 +24,9 @@ fn with_hint(told: Told, hint: Option<String>) -> Told {
     }
 }
 
-/// The status and the body that the door answers an error with.
-pub fn render(error: &Error) -> (u16, String) {
+/// The status and the body that the door answers an error with. What is refused for lack of rights is, to somebody
+/// who is not signed in, a reason to sign in.
+pub fn render(error: &Error, role: Role) -> (u16, String) {
     let Some(told) = error.told() else {
         let body = json!({
             "code": "PGRSTX00",
@@ -41,30 +42,20 @@ pub fn render(error: &Error) -> (u16, String) {
         "details": told.details,
         "hint": told.hint,
     });
-    (status(error, told), body.to_string())
+    (status(error, told, role), body.to_string())
 }
 
-fn status(error: &Error, told: &Told) -> u16 {
+fn status(error: &Error, told: &Told, role: Role) -> u16 {
     if let Some(status) = told.status {
         return status;
     }
     match (&*told.code, error) {
+        ("42501", _) if role == Role::Anon => 401,
         ("42P01" | "42883", _) => 404,
         ("23503" | "23505" | "23P01", _) => 409,
         (_, Error::Invalid(_)) => 400,
         _ => error.status(),
     }
-}
-
-/// An error of the database, as this door tells it to this role: who is not signed in may yet sign in.
-pub fn of_database(mut error: Error, role: Role) -> Error {
-    if let Error::Forbidden(told) = &mut error
-        && told.code == "42501"
-        && role == Role::Anon
-    {
-        told.status.get_or_insert(401);
-    }
-    error
 }
 
 /// The query string cannot be read at all.

@@ -2,7 +2,9 @@
 
 use serde_json::Value;
 
-use super::ask::{self, Body, Count, Handling, Method, Prefer, Request, Resolution, Return, Shape};
+pub use super::ask::{Headers, Method, Request};
+
+use super::ask::{self, Body, Count, Handling, Prefer, Resolution, Return, Shape};
 use super::plan::{self, Limits, Plan, Verb};
 use super::sql::{self, Answer, Answered};
 use super::verbs::{Hook, Hooks};
@@ -39,9 +41,7 @@ pub async fn serve(
         None => Vec::new(),
     };
 
-    let answered = run(db, &mut plan, &hooks, caller)
-        .await
-        .map_err(|error| refusal::of_database(error, role))?;
+    let answered = run(db, &mut plan, &hooks, caller).await?;
 
     match plan.write {
         None => read_answer(&plan, answered),

@@ -31,6 +31,11 @@ pub struct Hook {
 pub struct Hooks(pub Vec<Hook>);
 
 impl Hooks {
+    /// All of these.
+    pub fn new<'a>(hooks: impl IntoIterator<Item = &'a Hook>) -> Self {
+        Self(hooks.into_iter().copied().collect())
+    }
+
     /// The hooks of a kind of this hub; tables of other schemas have none.
     pub fn of<'h>(&'h self, schema: &str, table: &str) -> impl Iterator<Item = &'h Hook> {
         let is_hub = schema == "public";

@@ -39,7 +39,13 @@ impl Node {
             db,
             probe,
             signer: OnceLock::new(),
-            hooks: Hooks::new(domains.iter().flat_map(|domain| domain.hooks)),
+            hooks: Hooks(
+                domains
+                    .iter()
+                    .flat_map(|domain| domain.hooks)
+                    .copied()
+                    .collect(),
+            ),
             domains,
             kinds: RwLock::default(),
             stopping: AtomicBool::new(false),
@@ -103,9 +109,9 @@ impl Node {
 
     /// Call a verb by name.
     pub async fn act(&self, caller: &Caller, name: &str, input: Value) -> Result<Value> {
-        let action = self
-            .action(name)
-            .ok_or_else(|| Error::missing("action.unknown", format!("There is no action {name}.")))?;
+        let action = self.action(name).ok_or_else(|| {
+            Error::missing("action.unknown", format!("There is no action {name}."))
+        })?;
         let run = action.run;
         self.db
             .write(caller, async |tx| run(tx, input.clone()).await)

@@ -10,6 +10,7 @@ use futures_util::StreamExt;
 
 use crate::base::error::Told;
 use crate::base::{Error, Result};
+use crate::node::Node;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -31,7 +32,19 @@ pub async fn pass(
         .get(header::ACCESS_CONTROL_REQUEST_HEADERS)
         .cloned();
 
-    let mut response = if open_to_all && is_preflight {
+    let is_waiting = request.path() != "/livez"
+        && request
+            .app_data::<web::Data<Node>>()
+            .is_some_and(|node| !node.is_open());
+
+    let mut response = if is_waiting {
+        let starting = HttpResponse::ServiceUnavailable()
+            .insert_header((header::RETRY_AFTER, "5"))
+            .json(serde_json::json!({
+                "code": "starting", "message": "The hub waits for its database.", "details": null, "hint": null,
+            }));
+        request.into_response(starting)
+    } else if open_to_all && is_preflight {
         request
             .into_response(HttpResponse::NoContent().finish())
             .map_into_boxed_body()
@@ -57,7 +70,7 @@ pub async fn pass(
             header::ACCESS_CONTROL_EXPOSE_HEADERS,
             HeaderValue::from_static(
                 "Content-Encoding, Content-Location, Content-Range, Content-Type, Date, Location, Server, \
-                 Preference-Applied, Retry-After, X-Request-Id",
+                 Preference-Applied, Retry-After, X-Request-Id, X-Supabase-Api-Version",
             ),
         );
         if is_preflight {
@@ -103,7 +116,11 @@ pub async fn body(mut payload: web::Payload, limit: usize) -> Result<Vec<u8>> {
         let chunk = chunk.map_err(|_| Error::invalid("bad_body", "The body broke off."))?;
         if bytes.len() + chunk.len() > limit {
             return Err(Error::Invalid(Box::new(
-                Told::new("PGRST102", format!("The body is longer than {limit} bytes.")).status(413),
+                Told::new(
+                    "PGRST102",
+                    format!("The body is longer than {limit} bytes."),
+                )
+                .status(413),
             )));
         }
         bytes.extend_from_slice(&chunk);

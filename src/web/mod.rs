@@ -37,7 +37,11 @@ pub fn routes(routes: &mut web::ServiceConfig) {
 }
 
 /// A server on a listener; it stops on the signals that `cli::serve` handles.
-pub fn server(node: web::Data<Node>, listener: TcpListener, workers: usize) -> std::io::Result<Server> {
+pub fn server(
+    node: web::Data<Node>,
+    listener: TcpListener,
+    workers: usize,
+) -> std::io::Result<Server> {
     let server = HttpServer::new(move || {
         App::new()
             .app_data(node.clone())

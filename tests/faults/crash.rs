@@ -130,10 +130,10 @@ async fn what_was_acknowledged_survives_twenty_kills() {
     .await;
     let lost: i64 = admin
         .query_one(
-            "select count(*) from unnest($1::uuid[]) a(id) \
+            "select count(*) from unnest($1::text[]::uuid[]) a(id) \
              where not exists (select from persons p where p.id = a.id) \
              or (select count(*) from hub.journal j where j.row_id = a.id and j.kind = 'persons' and j.verb = 'insert') <> 1",
-            &[&acknowledged],
+            &[&acknowledged.iter().map(Uuid::to_string).collect::<Vec<_>>()],
         )
         .await
         .unwrap()

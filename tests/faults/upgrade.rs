@@ -21,7 +21,14 @@ async fn r_33_every_release_can_be_brought_up() {
     for dump in dumps {
         let database = TestDatabase::empty().await;
         let mut psql = Command::new("psql")
-            .args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", &database.admin_url()])
+            .args([
+                "-X",
+                "-q",
+                "-v",
+                "ON_ERROR_STOP=1",
+                "-d",
+                &database.admin_url(),
+            ])
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .spawn()
@@ -35,7 +42,11 @@ async fn r_33_every_release_can_be_brought_up() {
 
         let admin = database.admin().await;
         let before = counts(&admin).await;
-        assert!(before.iter().filter(|(_, rows)| *rows > 0).count() > 100, "{} holds too few rows", dump.display());
+        assert!(
+            before.iter().filter(|(_, rows)| *rows > 0).count() > 100,
+            "{} holds too few rows",
+            dump.display()
+        );
         migrate::up(&database.url()).await.unwrap();
         for (table, rows) in &before {
             let after: i64 = admin

@@ -88,8 +88,9 @@ impl Drop for TestDatabase {
 
 /// The superuser's address of the test server.
 pub fn server() -> String {
-    std::env::var("MADE_OPEN_TEST_DATABASE_ADMIN")
-        .expect("MADE_OPEN_TEST_DATABASE_ADMIN names the test server; scripts/test starts one and sets it")
+    std::env::var("MADE_OPEN_TEST_DATABASE_ADMIN").expect(
+        "MADE_OPEN_TEST_DATABASE_ADMIN names the test server; scripts/test starts one and sets it",
+    )
 }
 
 async fn template(admin: &str) -> String {

@@ -38,35 +38,34 @@ struct Count {
     last: Instant,
 }
 
-/// Whether there may be another try now.
+/// Whether there may be another try now. It counts as wrong until it was right, so that many at once are many.
 pub fn may_try(email: &str, from: Option<IpAddr>) -> Result<()> {
     let mut counts = WRONG.lock().unwrap_or_else(PoisonError::into_inner);
-    match counts.wait(email, from, Instant::now()) {
-        None => Ok(()),
-        Some(wait) => Err(Error::TooMuch(
+    let now = Instant::now();
+    if let Some(wait) = counts.wait(email, from, now) {
+        return Err(Error::TooMuch(
             Box::new(Told::new(
                 "over_request_rate_limit",
                 "Too many wrong tries; wait a little.",
             )),
             wait,
-        )),
+        ));
     }
+    counts.add(email, from, now);
+    Ok(())
 }
 
-/// A try was wrong.
-pub fn was_wrong(email: &str, from: Option<IpAddr>) {
-    let mut counts = WRONG.lock().unwrap_or_else(PoisonError::into_inner);
-    counts.add(email, from, Instant::now());
-}
-
-/// A try was right: the account's owner starts afresh from there.
+/// The try was right: the account's owner starts afresh from there.
 pub fn was_right(email: &str, from: Option<IpAddr>) {
     let mut counts = WRONG.lock().unwrap_or_else(PoisonError::into_inner);
     counts.0.remove(&of_account(email, from));
+    if let Some(count) = counts.0.get_mut(&of_network(from)) {
+        count.wrong = count.wrong.saturating_sub(1);
+    }
 }
 
 impl Counts {
-    fn wait(&mut self, email: &str, from: Option<IpAddr>, now: Instant) -> Option<Duration> {
+    fn wait(&self, email: &str, from: Option<IpAddr>, now: Instant) -> Option<Duration> {
         let account = self.left(&of_account(email, from), FREE, now);
         let network = from.and_then(|_| self.left(&of_network(from), FREE_OF_A_NETWORK, now));
         account.max(network)

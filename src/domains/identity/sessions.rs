@@ -67,12 +67,11 @@ pub async fn sign_in(node: &Node, email: &str, password: &str, from: &Origin) ->
         .and_then(|account| account.encrypted_password.clone());
     let verdict = passwords::verify(password, kept).await?;
     let (Some(account), Verdict::Right | Verdict::RightButWeaklyKept) = (account, verdict) else {
-        if node.config.limits {
-            attempts::was_wrong(&email, from.address);
-        }
         return Err(wrong());
     };
-    attempts::was_right(&email, from.address);
+    if node.config.limits {
+        attempts::was_right(&email, from.address);
+    }
     account.may_sign_in()?;
 
     let rehashed = match verdict {

@@ -87,12 +87,35 @@ pub struct Add {
 pub struct Nothing {}
 
 const TYPES: &[&str] = &[
-    "text", "integer", "bigint", "smallint", "numeric", "real", "double precision", "boolean", "date", "time",
-    "timestamptz", "uuid", "jsonb", "point", "vector", "text[]", "integer[]", "uuid[]",
+    "text",
+    "integer",
+    "bigint",
+    "smallint",
+    "numeric",
+    "real",
+    "double precision",
+    "boolean",
+    "date",
+    "time",
+    "timestamptz",
+    "uuid",
+    "jsonb",
+    "point",
+    "vector",
+    "text[]",
+    "integer[]",
+    "uuid[]",
 ];
 
 /// Columns that every kind has by itself (MO-88).
-const OWN_COLUMNS: &[&str] = &["id", "owner_id", "tenant_id", "sources", "created_at", "updated_at"];
+const OWN_COLUMNS: &[&str] = &[
+    "id",
+    "owner_id",
+    "tenant_id",
+    "sources",
+    "created_at",
+    "updated_at",
+];
 
 fn owner() -> String {
     "owner".to_owned()
@@ -108,7 +131,10 @@ pub async fn add(tx: &mut Tx, input: Add) -> Result<Value> {
         ))
         .await?;
     if may != [true] {
-        return Err(Error::forbidden("42501", "Only a developer may add a kind."));
+        return Err(Error::forbidden(
+            "42501",
+            "Only a developer may add a kind.",
+        ));
     }
     let taken: Vec<bool> = tx
         .load({
@@ -122,18 +148,29 @@ pub async fn add(tx: &mut Tx, input: Add) -> Result<Value> {
         })
         .await?;
     if taken == [true] {
-        return Err(Error::conflict("42P07", format!("There is already something called {}.", kind.name)));
+        return Err(Error::conflict(
+            "42P07",
+            format!("There is already something called {}.", kind.name),
+        ));
     }
-    for parent in kind.columns.iter().filter_map(|column| column.references.as_ref()) {
+    for parent in kind
+        .columns
+        .iter()
+        .filter_map(|column| column.references.as_ref())
+    {
         let known: Vec<bool> = tx
             .load({
-                let mut known = Statement::<Bool>::new("select exists (select from hub.kinds where name = ");
+                let mut known =
+                    Statement::<Bool>::new("select exists (select from hub.kinds where name = ");
                 known.text(parent.clone()).sql(")");
                 known
             })
             .await?;
         if known != [true] {
-            return Err(wrong("references", format!("There is no kind called {parent}.")));
+            return Err(wrong(
+                "references",
+                format!("There is no kind called {parent}."),
+            ));
         }
     }
 
@@ -142,7 +179,8 @@ pub async fn add(tx: &mut Tx, input: Add) -> Result<Value> {
         tx.script(statement).await?;
     }
     tx.script("set local role service_role").await?;
-    let mut row = Statement::new("insert into public.plugin_schemas (plugin_id, kind_name, definition) values (");
+    let mut row =
+        Statement::new("insert into public.plugin_schemas (plugin_id, name, definition) values (");
     row.text(kind.plugin.clone())
         .sql(", ")
         .text(kind.name.clone())
@@ -172,11 +210,17 @@ pub async fn list(tx: &mut Tx, _: Nothing) -> Result<Value> {
 /// The statements that make the table and register it. Pure, so that what is refused can be tested without a database.
 pub fn ddl(kind: &Description) -> Result<Vec<String>> {
     check_name("name", &kind.name)?;
-    if kind.plugin.is_empty() || kind.plugin.len() > 200 || kind.plugin.chars().any(char::is_control) {
+    if kind.plugin.is_empty()
+        || kind.plugin.len() > 200
+        || kind.plugin.chars().any(char::is_control)
+    {
         return Err(wrong("plugin", "A plugin's name has 1 to 200 characters."));
     }
     if !["owner", "tenant", "catalogue"].contains(&kind.scope.as_str()) {
-        return Err(wrong("scope", "A plugin's kind has the scope owner, tenant or catalogue."));
+        return Err(wrong(
+            "scope",
+            "A plugin's kind has the scope owner, tenant or catalogue.",
+        ));
     }
     if kind.columns.is_empty() || kind.columns.len() > 200 {
         return Err(wrong("columns", "A kind has 1 to 200 columns of its own."));
@@ -194,7 +238,10 @@ pub fn ddl(kind: &Description) -> Result<Vec<String>> {
     for column in &kind.columns {
         check_name("columns.name", &column.name)?;
         if OWN_COLUMNS.contains(&column.name.as_str()) || names.contains(&column.name) {
-            return Err(wrong("columns.name", format!("The column {} is there already.", column.name)));
+            return Err(wrong(
+                "columns.name",
+                format!("The column {} is there already.", column.name),
+            ));
         }
         names.push(column.name.clone());
         lines.push(column_line(kind, column)?);
@@ -221,7 +268,10 @@ pub fn ddl(kind: &Description) -> Result<Vec<String>> {
         if names.contains(name) {
             Ok(())
         } else {
-            Err(wrong("columns", format!("There is no column {name} in the description.")))
+            Err(wrong(
+                "columns",
+                format!("There is no column {name} in the description."),
+            ))
         }
     };
     kind.title.iter().try_for_each(known)?;
@@ -247,10 +297,25 @@ pub fn ddl(kind: &Description) -> Result<Vec<String>> {
             format!("array[{}]", items.join(", "))
         }
     };
-    let hidden = list(kind.columns.iter().filter(|c| c.hidden).map(|c| &c.name).collect());
-    let read_only = list(kind.columns.iter().filter(|c| c.read_only).map(|c| &c.name).collect());
+    let hidden = list(
+        kind.columns
+            .iter()
+            .filter(|c| c.hidden)
+            .map(|c| &c.name)
+            .collect(),
+    );
+    let read_only = list(
+        kind.columns
+            .iter()
+            .filter(|c| c.read_only)
+            .map(|c| &c.name)
+            .collect(),
+    );
 
-    let mut statements = vec![format!("create table {table} (\n    {}\n)", lines.join(",\n    "))];
+    let mut statements = vec![format!(
+        "create table {table} (\n    {}\n)",
+        lines.join(",\n    ")
+    )];
     if let Some(text) = &kind.description {
         statements.push(format!("comment on table {table} is {}", plain(text)?));
     }
@@ -277,7 +342,11 @@ fn column_line(kind: &Description, column: &Column) -> Result<String> {
     if !TYPES.contains(&column.sql_type.as_str()) {
         return Err(wrong(
             "columns.type",
-            format!("{} is not a type a kind can have; there are {}.", column.sql_type, TYPES.join(", ")),
+            format!(
+                "{} is not a type a kind can have; there are {}.",
+                column.sql_type,
+                TYPES.join(", ")
+            ),
         ));
     }
     let mut line = format!("{} {}", quoted(&column.name), column.sql_type);
@@ -289,11 +358,16 @@ fn column_line(kind: &Description, column: &Column) -> Result<String> {
     }
     if let Some(default) = &column.default {
         let value = match default.get("function").and_then(Value::as_str) {
-            Some("now") if matches!(column.sql_type.as_str(), "timestamptz" | "date") => "now()".to_owned(),
+            Some("now") if matches!(column.sql_type.as_str(), "timestamptz" | "date") => {
+                "now()".to_owned()
+            }
             Some("uuid") if column.sql_type == "uuid" => "hub.uuid_v7()".to_owned(),
             Some("caller") if column.sql_type == "uuid" => "auth.uid()".to_owned(),
             Some(other) if column.sql_type != "jsonb" => {
-                return Err(wrong("columns.default", format!("{other} is no function that fits {}.", column.sql_type)));
+                return Err(wrong(
+                    "columns.default",
+                    format!("{other} is no function that fits {}.", column.sql_type),
+                ));
             }
             _ => value_literal("columns.default", default, &column.sql_type)?,
         };
@@ -301,9 +375,16 @@ fn column_line(kind: &Description, column: &Column) -> Result<String> {
     }
     if !column.values.is_empty() {
         if column.sql_type != "text" || column.values.len() > 500 {
-            return Err(wrong("columns.values", "Only a text column lists values, at most 500."));
+            return Err(wrong(
+                "columns.values",
+                "Only a text column lists values, at most 500.",
+            ));
         }
-        let values = column.values.iter().map(|value| plain(value)).collect::<Result<Vec<_>>>()?;
+        let values = column
+            .values
+            .iter()
+            .map(|value| plain(value))
+            .collect::<Result<Vec<_>>>()?;
         line.push_str(&format!(
             " constraint {} check ({} in ({}))",
             quoted(&short(&kind.name, &column.name, "listed")),
@@ -314,10 +395,20 @@ fn column_line(kind: &Description, column: &Column) -> Result<String> {
     if let Some(parent) = &column.references {
         check_name("columns.references", parent)?;
         if column.sql_type != "uuid" {
-            return Err(wrong("columns.references", "Only a uuid column links to another kind."));
+            return Err(wrong(
+                "columns.references",
+                "Only a uuid column links to another kind.",
+            ));
         }
-        let rule = if column.required { "cascade" } else { "set null" };
-        line.push_str(&format!(" references public.{} (id) on delete {rule}", quoted(parent)));
+        let rule = if column.required {
+            "cascade"
+        } else {
+            "set null"
+        };
+        line.push_str(&format!(
+            " references public.{} (id) on delete {rule}",
+            quoted(parent)
+        ));
     }
     Ok(line)
 }
@@ -330,7 +421,10 @@ fn value_literal(field: &str, value: &Value, sql_type: &str) -> Result<String> {
         ("boolean", Value::Bool(_)) => true,
         ("integer" | "bigint" | "smallint", Value::Number(n)) => n.is_i64(),
         ("numeric" | "real" | "double precision", Value::Number(_)) => true,
-        ("text" | "date" | "time" | "timestamptz" | "uuid" | "point" | "vector", Value::String(_)) => true,
+        (
+            "text" | "date" | "time" | "timestamptz" | "uuid" | "point" | "vector",
+            Value::String(_),
+        ) => true,
         ("text[]" | "integer[]" | "uuid[]", Value::Array(items)) => {
             let inner = sql_type.trim_end_matches("[]");
             let items = items
@@ -342,7 +436,10 @@ fn value_literal(field: &str, value: &Value, sql_type: &str) -> Result<String> {
         _ => false,
     };
     if !fits {
-        return Err(wrong(field, format!("{value} is no value of the type {sql_type}.")));
+        return Err(wrong(
+            field,
+            format!("{value} is no value of the type {sql_type}."),
+        ));
     }
     let text = match value {
         Value::String(text) if sql_type != "jsonb" => text.clone(),
@@ -427,15 +524,39 @@ mod tests {
 
     #[test]
     fn nothing_of_it_becomes_sql() {
-        for name in ["a; drop table users", "Users", "\"x\"", "pg_x", "", "é", "a b"] {
+        for name in [
+            "a; drop table users",
+            "Users",
+            "\"x\"",
+            "pg_x",
+            "",
+            "é",
+            "a b",
+        ] {
             assert!(described(|v| v["name"] = json!(name)).is_err(), "{name}");
-            assert!(described(|v| v["columns"][0]["name"] = json!(name)).is_err(), "{name}");
-            assert!(described(|v| v["columns"][2]["references"] = json!(name)).is_err(), "{name}");
+            assert!(
+                described(|v| v["columns"][0]["name"] = json!(name)).is_err(),
+                "{name}"
+            );
+            assert!(
+                described(|v| v["columns"][2]["references"] = json!(name)).is_err(),
+                "{name}"
+            );
         }
-        for sql_type in ["text; drop", "serial", "regclass", "text default now()", "hub.kinds"] {
-            assert!(described(|v| v["columns"][0]["type"] = json!(sql_type)).is_err(), "{sql_type}");
+        for sql_type in [
+            "text; drop",
+            "serial",
+            "regclass",
+            "text default now()",
+            "hub.kinds",
+        ] {
+            assert!(
+                described(|v| v["columns"][0]["type"] = json!(sql_type)).is_err(),
+                "{sql_type}"
+            );
         }
-        let sly = described(|v| v["columns"][0]["default"] = json!("'); drop table users; --")).unwrap();
+        let sly =
+            described(|v| v["columns"][0]["default"] = json!("'); drop table users; --")).unwrap();
         assert!(sly[0].contains("default '''); drop table users; --'::text"));
         let slash = described(|v| v["columns"][0]["default"] = json!("\\'; drop")).unwrap();
         assert!(slash[0].contains("default E'\\\\''; drop'::text"));

@@ -18,16 +18,16 @@ pub async fn add(
     reply::json(201, added)
 }
 
-async fn add_described(
-    node: &Node,
-    request: &HttpRequest,
-    payload: web::Payload,
-) -> Result<Value> {
+async fn add_described(node: &Node, request: &HttpRequest, payload: web::Payload) -> Result<Value> {
     let (caller, _) = who::asks(request, node)?;
     let body = gate::body(payload, node.config.body_limit).await?;
     let described: Value = serde_json::from_slice(&body).map_err(|error| {
         Error::Invalid(Box::new(
-            Told::new("body.not_json", format!("The description is not JSON: {error}")).status(400),
+            Told::new(
+                "body.not_json",
+                format!("The description is not JSON: {error}"),
+            )
+            .status(400),
         ))
     })?;
     let done = node

@@ -36,7 +36,11 @@ pub async fn home(node: web::Data<Node>) -> HttpResponse {
         crate::base::config::Signup::Approval => "New accounts wait for the operator's approval.",
         crate::base::config::Signup::Open => "Everybody may make an account.",
     };
-    page(200, "This is a Made Open hub", &HOME.replace("{signup}", signup))
+    page(
+        200,
+        "This is a Made Open hub",
+        &HOME.replace("{signup}", signup),
+    )
 }
 
 /// The form behind the one-time link; showing it changes nothing.
@@ -56,12 +60,17 @@ fn refused(given: &FirstAccount, error: &Error) -> HttpResponse {
     reply::log(error);
     let said = error
         .told()
-        .map_or("Something went wrong on our side.", |told| told.message.as_str());
+        .map_or("Something went wrong on our side.", |told| {
+            told.message.as_str()
+        });
     let alert = format!("<p role=\"alert\" id=\"problem\">{}</p>", escaped(said));
     page(
         error.status(),
         "Make the first account",
-        &form(&given.token, &alert).replace("name=\"email\"", &format!("name=\"email\" value=\"{}\"", escaped(&given.email))),
+        &form(&given.token, &alert).replace(
+            "name=\"email\"",
+            &format!("name=\"email\" value=\"{}\"", escaped(&given.email)),
+        ),
     )
 }
 

@@ -6,7 +6,8 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use super::rpc;
 use crate::base::error::Told;
 use crate::base::{Caller, Error, Result};
-use crate::kinds::rows::{self, Headers, Method, Request, Response};
+use crate::kinds::ask::{Headers, Method, Request};
+use crate::kinds::rows::{self, Response};
 use crate::kinds::{Role, describe, refusal};
 use crate::node::Node;
 use crate::web::{gate, reply, who};
@@ -119,7 +120,10 @@ pub async fn openapi(node: web::Data<Node>, request: HttpRequest) -> HttpRespons
                 return refused(
                     &Error::Invalid(Box::new(
                         Told::new("PGRST106", format!("Invalid schema: {schema}"))
-                            .hint(format!("Only the following schemas are exposed: {}", node.config.rest_schemas.join(", ")))
+                            .hint(format!(
+                                "Only the following schemas are exposed: {}",
+                                node.config.rest_schemas.join(", ")
+                            ))
                             .status(406),
                     )),
                     role,
@@ -127,7 +131,13 @@ pub async fn openapi(node: web::Data<Node>, request: HttpRequest) -> HttpRespons
             }
             HttpResponse::Ok()
                 .content_type("application/openapi+json")
-                .json(describe::openapi(&node.kinds(), schema, node.actions(), role, node.config.public_url.as_ref()))
+                .json(describe::openapi(
+                    &node.kinds(),
+                    schema,
+                    node.actions(),
+                    role,
+                    node.config.public_url.as_ref(),
+                ))
         }
         Err(error) => refused(&error, Role::Anon),
     }
@@ -187,6 +197,10 @@ pub fn percent_decoded(segment: &str) -> Result<String> {
 
 fn no_such_path(segment: &str) -> Error {
     Error::Invalid(Box::new(
-        Told::new("PGRST125", format!("Invalid path specified in request URL: {segment}")).status(404),
+        Told::new(
+            "PGRST125",
+            format!("Invalid path specified in request URL: {segment}"),
+        )
+        .status(404),
     ))
 }

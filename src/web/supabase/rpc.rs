@@ -62,8 +62,11 @@ async fn run(
         }
         Method::GET | Method::HEAD => {
             return Err(Error::Invalid(Box::new(
-                Told::new("PGRST101", "Only the POST verb can call an action that changes something")
-                    .status(405),
+                Told::new(
+                    "PGRST101",
+                    "Only the POST verb can call an action that changes something",
+                )
+                .status(405),
             )));
         }
         ref other => {
@@ -117,7 +120,9 @@ fn unknown(node: &Node, name: &str) -> Error {
     ))
     .status(404);
     if let Some((_, known)) = nearest {
-        told = told.hint(format!("Perhaps you meant to call the function public.{known}"));
+        told = told.hint(format!(
+            "Perhaps you meant to call the function public.{known}"
+        ));
     }
     Error::Missing(Box::new(told))
 }
