@@ -137,6 +137,7 @@ comment on column ledger_accounts.reserved is 'Promised and not yet booked.';
 comment on column ledger_accounts.credit_limit is 'How far below zero balance less reservations may go; empty: no limit.';
 create unique index ledger_accounts_holder_idx on ledger_accounts (owner_id, dao_id, actor_id, peer_host, community_dao_id, unit)
     nulls not distinct where num_nonnulls(owner_id, dao_id, actor_id, peer_host) = 1;
+create index ledger_accounts_owner_id_idx on ledger_accounts (owner_id);
 create index ledger_accounts_dao_id_idx on ledger_accounts (dao_id);
 create index ledger_accounts_actor_id_idx on ledger_accounts (actor_id);
 create index ledger_accounts_community_dao_id_idx on ledger_accounts (community_dao_id);

@@ -95,7 +95,7 @@ pub fn server() -> String {
 
 async fn template(admin: &str) -> String {
     let digest = migrate::digest();
-    let name = format!("template_{}", &digest[..16]);
+    let name = format!("template_{}_{:016x}", &digest[..16], written());
     let client = connect(admin).await;
     client
         .batch_execute("select pg_advisory_lock(7000)")
@@ -137,6 +137,23 @@ async fn template(admin: &str) -> String {
         .await
         .unwrap();
     name
+}
+
+/// What the migrations say at the moment: while one is being written, its template must not outlive its text.
+fn written() -> u64 {
+    use std::hash::{DefaultHasher, Hasher};
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations");
+    let mut files: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path().join("up.sql"))
+        .filter(|file| file.exists())
+        .collect();
+    files.sort();
+    let mut hasher = DefaultHasher::new();
+    for file in files {
+        hasher.write(&std::fs::read(file).unwrap());
+    }
+    hasher.finish()
 }
 
 async fn roles(admin: &str, database: &str) {

@@ -103,7 +103,7 @@ begin
         exception when invalid_text_representation then
             seen := false;
         end;
-        if not seen then
+        if seen is not true then
             raise exception using errcode = '23503', schema = tg_table_schema, table = tg_table_name,
                 constraint = tg_table_name || '_' || link_column || '_fkey',
                 message = format('insert or update on table "%s" violates foreign key constraint "%s"',

@@ -148,7 +148,8 @@ begin
             for each statement execute function hub.journal_delete(%L)', tab, owned_by);
     end if;
 
-    -- Links by a foreign key of one column to another kind. A composite one carries the owner and needs no look.
+    -- Links by a foreign key of one column to another kind. A composite one carries the owner and needs no look. Actors are
+    -- known to the whole network: only operators list them, but everybody may block, mute or report one.
     for link in
         select a.attname as col, p.relname as parent
         from pg_constraint c
@@ -160,7 +161,7 @@ begin
             and not (k.scope = 'owner' and a.attname = k.owner_column)
             and not exists (select from pg_constraint cc where cc.conrelid = tab and cc.contype = 'f'
                 and cardinality(cc.conkey) > 1 and a.attnum = any (cc.conkey) and cc.confrelid = c.confrelid)
-            and pk.scope <> 'service'
+            and pk.scope <> 'service' and pk.name <> 'ap_actors'
     loop
         execute format('create trigger %I before insert or update of %I on %s for each row execute function hub.check_link(%L, %L, '''')',
             'hub_link_' || link.col, link.col, tab, link.col, link.parent);
