@@ -51,6 +51,7 @@ pub struct Headers<'a> {
     pub content_type: Option<&'a str>,
     pub accept_profile: Option<&'a str>,
     pub content_profile: Option<&'a str>,
+    pub if_match: Option<&'a str>,
 }
 
 /// A request, as it came.

@@ -8,7 +8,7 @@ use super::ask::{self, Body, Count, Handling, Prefer, Resolution, Return, Shape}
 use super::plan::{self, Limits, Plan, Verb};
 use super::sql::{self, Answer, Answered};
 use super::verbs::{Hook, Hooks};
-use super::{Kinds, Role, refusal};
+use super::{Kinds, Role, refusal, version};
 use crate::base::{Caller, Error, Result};
 use crate::db::error::is_collision;
 use crate::db::{Db, Tx};
@@ -31,7 +31,11 @@ pub async fn serve(
     role: Role,
     request: Request<'_>,
 ) -> Result<Response> {
-    let ask = ask::parse(request)?;
+    let narrowed = version::narrowed(&request);
+    let ask = ask::parse(Request {
+        query: narrowed.as_deref().unwrap_or(request.query),
+        ..request
+    })?;
     let mut plan = plan::plan(ask, kinds, limits, role)?;
     let hooks: Vec<Hook> = match plan.write {
         Some(_) => hooks
@@ -43,6 +47,9 @@ pub async fn serve(
 
     let answered = run(db, &mut plan, &hooks, caller).await?;
 
+    if version::is_conditional(&request) && answered.1 == 0 {
+        return Err(version::moved_on());
+    }
     match plan.write {
         None => read_answer(&plan, answered, role),
         Some(_) => Ok(write_answer(&plan, answered)),
@@ -216,6 +223,11 @@ fn read_answer(plan: &Plan<'_>, answered: Answered, role: Role) -> Result<Respon
     };
     let mut headers = vec![("Content-Range", content_range(from, from + page - 1, total))];
     shown_headers(plan, &mut headers);
+    if plan.shape.is_single()
+        && let Some(tag) = body.as_deref().and_then(version::tag)
+    {
+        headers.push(("ETag", tag));
+    }
     let prefer = Prefer {
         count: plan.prefer.count,
         rollback: plan.prefer.rollback,

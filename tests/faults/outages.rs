@@ -289,7 +289,7 @@ async fn r_08_hub_starts_first() {
     assert_eq!(get("/readyz").await.unwrap().status(), 503);
 
     server.restart();
-    let (url, _) = tokio::task::spawn_blocking(move || {
+    let (url, _alive) = tokio::task::spawn_blocking(move || {
         let ready = wait_until_ready(&mut process);
         (ready.0, process)
     })

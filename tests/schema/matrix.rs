@@ -79,7 +79,10 @@ async fn every_verb_of_every_caller_on_every_table() {
                     world.make_or_change(name, &expected.row).await
                 };
                 if expected.ordinary {
-                    world.parents.entry(name.clone()).or_insert_with(|| row.clone());
+                    world
+                        .parents
+                        .entry(name.clone())
+                        .or_insert_with(|| row.clone());
                 }
                 let mut beside = expected.row.clone();
                 if keeps {
@@ -93,14 +96,27 @@ async fn every_verb_of_every_caller_on_every_table() {
                 });
             }
             for actor in &cast.actors {
-                ask(&stage, table, &column, &granted, expected, actor, &targets, &mut problems).await;
+                ask(
+                    &stage,
+                    table,
+                    &column,
+                    &granted,
+                    expected,
+                    actor,
+                    &targets,
+                    &mut problems,
+                )
+                .await;
             }
         }
     }
     expect_none(&problems);
 }
 
-#[expect(clippy::too_many_arguments, reason = "everything that an attempt is about")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "everything that an attempt is about"
+)]
 /// Let one caller try all verbs on both rows, each attempt undone.
 async fn ask(
     stage: &Stage,
@@ -123,13 +139,19 @@ async fn ask(
         };
         for verb in VERBS {
             let sql = match verb {
-                "select" => format!("select id from public.{} where id = '{}'", table.name, target.id),
+                "select" => format!(
+                    "select id from public.{} where id = '{}'",
+                    table.name, target.id
+                ),
                 "insert" => insertion(&table.name, &said_by(actor, table, target)),
                 "update" => format!(
                     "update public.{} set \"{column}\" = \"{column}\" where id = '{}'",
                     table.name, target.id
                 ),
-                _ => format!("delete from public.{} where id = '{}'", table.name, target.id),
+                _ => format!(
+                    "delete from public.{} where id = '{}'",
+                    table.name, target.id
+                ),
             };
             let outcome = attempt(&mut tx, verb, &sql).await;
             let may = &expected.may[verb];
@@ -198,7 +220,11 @@ async fn attempt(tx: &mut Tx, verb: &str, sql: &str) -> Outcome {
         // A link to what the caller can't see; what he may do is not refused so.
         Err(error) if verb == "insert" && error.is("23503") => Outcome::Refused,
         // A state that no client begins with.
-        Err(error) if verb == "insert" && error.is("23514") && error.to_string().contains("_steps") => Outcome::Refused,
+        Err(error)
+            if verb == "insert" && error.is("23514") && error.to_string().contains("_steps") =>
+        {
+            Outcome::Refused
+        }
         // Policies speak before unique keys, and before the links that hold a row back.
         Err(error) if verb == "insert" && error.is("23505") => Outcome::Done,
         Err(error) if verb == "delete" && (error.is("23503") || error.is("23514")) => Outcome::Done,

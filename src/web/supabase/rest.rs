@@ -99,6 +99,7 @@ async fn serve(
                 content_type: text(header::CONTENT_TYPE),
                 accept_profile: named("accept-profile"),
                 content_profile: named("content-profile"),
+                if_match: text(header::IF_MATCH),
             },
             body: &body,
         },
