@@ -268,7 +268,10 @@ pub fn ddl(kind: &Description) -> Result<Vec<String>> {
             lines.push(format!("unique ({whose}{})", quoted(&column.name)));
         }
         if column.references.is_some() {
-            indexes.push(format!("create index on {table} ({})", quoted(&column.name)));
+            indexes.push(format!(
+                "create index on {table} ({})",
+                quoted(&column.name)
+            ));
         }
         if let Some(text) = &column.description {
             comments.push(format!(
