@@ -70,7 +70,7 @@ pub async fn pass(
             header::ACCESS_CONTROL_EXPOSE_HEADERS,
             HeaderValue::from_static(
                 "Content-Encoding, Content-Location, Content-Range, Content-Type, Date, ETag, Location, Server, \
-                 Preference-Applied, Retry-After, X-Request-Id, X-Supabase-Api-Version",
+                 Preference-Applied, Retry-After, X-Request-Id, X-Supabase-Api-Version, Proxy-Status",
             ),
         );
         if is_preflight {

@@ -1,5 +1,6 @@
 //! The real clients against the real binary: each tells its story in tests/clients, against a hub of its own.
 
+use reqwest::Method;
 use tokio::process::Command;
 
 use crate::support::TestHub;
@@ -55,4 +56,70 @@ fn interpreter_of(variable: &str) -> String {
     std::env::var(variable).unwrap_or_else(|_| {
         panic!("{variable} is not set: run scripts/test -E 'binary(apps)', which installs the clients and says where they are")
     })
+}
+
+#[tokio::test]
+async fn a_browser_elsewhere_may_ask() {
+    let hub = TestHub::start().await;
+    let wanted = "authorization,apikey,content-type,content-profile,prefer,range,x-client-info,x-supabase-api-version";
+    for path in [
+        "/rest/v1/persons",
+        "/rest/v1/rpc/kinds_list",
+        "/auth/v1/token",
+    ] {
+        let before = hub
+            .http
+            .request(Method::OPTIONS, format!("{}{path}", hub.url))
+            .header("Origin", "https://app.example")
+            .header("Access-Control-Request-Method", "PATCH")
+            .header("Access-Control-Request-Headers", wanted)
+            .send()
+            .await
+            .unwrap();
+        assert!(before.status().is_success(), "{path}: {}", before.status());
+        let said = |name: &str| {
+            before.headers()[name]
+                .to_str()
+                .unwrap()
+                .to_ascii_lowercase()
+        };
+        assert_eq!(said("access-control-allow-origin"), "*");
+        assert!(
+            !before
+                .headers()
+                .contains_key("access-control-allow-credentials")
+        );
+        for method in ["get", "head", "post", "patch", "put", "delete"] {
+            assert!(
+                said("access-control-allow-methods").contains(method),
+                "{path}: {method}"
+            );
+        }
+        for header in wanted.split(',') {
+            assert!(
+                said("access-control-allow-headers").contains(header),
+                "{path}: {header}"
+            );
+        }
+    }
+    // Good and bad answers alike, or a browser hides from the app what was wrong.
+    for path in ["/rest/v1/listings", "/rest/v1/nothing", "/auth/v1/user"] {
+        let answer = hub
+            .ask(Method::GET, path)
+            .header("Origin", "https://app.example")
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(
+            answer.headers()["access-control-allow-origin"],
+            "*",
+            "{path}"
+        );
+        let shown = answer.headers()["access-control-expose-headers"]
+            .to_str()
+            .unwrap();
+        for header in ["Content-Range", "Preference-Applied", "Location"] {
+            assert!(shown.contains(header), "{path}: {shown}");
+        }
+    }
 }

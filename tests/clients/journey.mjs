@@ -114,6 +114,34 @@ await step('getUser asks the hub', async () => {
   assert.ok(user.app_metadata)
 })
 
+await step('updateUser adds to what is known, and null takes away', async () => {
+  const { user } = good(await ada.auth.updateUser({ data: { color: 'green', likes: null } }))
+  assert.equal(user.user_metadata.color, 'green')
+  assert.equal(user.user_metadata.full_name, 'Ada')
+  assert.ok(!('likes' in user.user_metadata), JSON.stringify(user.user_metadata))
+})
+
+await step('a new password ends the other sessions, not this one', async () => {
+  const cara = open()
+  const phone = open()
+  good(await cara.auth.signUp({ email: 'cara@example.org', password }))
+  good(await phone.auth.signInWithPassword({ email: 'cara@example.org', password }))
+  const same = await cara.auth.updateUser({ password })
+  assert.equal(same.error?.code, 'same_password')
+  good(await cara.auth.updateUser({ password: 'a longer walk along the sea' }))
+  good(await cara.from('persons').select('id'))
+  assert.equal((await phone.from('persons').select('id')).status, 401)
+  assert.equal((await open().auth.signInWithPassword({ email: 'cara@example.org', password })).error?.code, 'invalid_credentials')
+  good(await open().auth.signInWithPassword({ email: 'cara@example.org', password: 'a longer walk along the sea' }))
+})
+
+await step('what a token says of itself', async () => {
+  const { claims } = good(await ada.auth.getClaims())
+  assert.equal(claims.sub, adaId)
+  assert.equal(claims.role, 'authenticated')
+  assert.ok(claims.session_id)
+})
+
 await step('getUser with something that is no token', async () => {
   const { error } = await open().auth.getUser('not.a.token')
   assert.ok(error.status === 401 || error.status === 403, `${error.status}`)
@@ -193,6 +221,13 @@ await step('insert with a count', async () => {
   assert.equal(good(answer, 201).length, 2)
   assert.equal(answer.count, 2)
   works = answer.data
+})
+
+await step('insert nothing, and a row of defaults', async () => {
+  assert.deepEqual(good(await ada.from('organizations').insert([]).select()), [])
+  const row = good(await ada.from('user_settings').insert({}).select('user_id, theme, timezone').single())
+  assert.deepEqual(row, { user_id: adaId, theme: 'light', timezone: 'UTC' })
+  assert.deepEqual(good(await ada.from('organizations').update({}).eq('id', works[0].id).select()), [])
 })
 
 await step('missing columns take their default when asked to, else null', async () => {
@@ -322,6 +357,20 @@ await step('one related row', async () => {
 await step('one related row, by the name of its constraint', async () => {
   const row = good(await ada.from('tasks').select('title, persons!tasks_assignee_id_fkey(name)').eq('title', 'Test the code').single())
   assert.deepEqual(row, { title: 'Test the code', persons: { name: 'Grace' } })
+})
+
+await step('one related row, by the name of its column', async () => {
+  const rows = good(await ada.from('tasks').select('who:assignee_id(name), persons!assignee_id(name)').eq('title', 'Test the code'))
+  assert.deepEqual(rows, [{ who: { name: 'Grace' }, persons: { name: 'Grace' } }])
+})
+
+await step('rows of the same table above and below', async () => {
+  const part = good(await ada.from('tasks').insert({ title: 'Write tests', parent_task_id: tasks[1].id }).select('id, parent:parent_task_id(title)').single())
+  assert.deepEqual(part.parent, { title: 'Test the code' })
+  const whole = good(await ada.from('tasks').select('title, parts:tasks!tasks_parent_task_id_fkey(title)').eq('id', tasks[1].id).single())
+  assert.deepEqual(whole, { title: 'Test the code', parts: [{ title: 'Write tests' }] })
+  bad(await ada.from('tasks').update({ parent_task_id: part.id }).eq('id', part.id), '23514', 400)
+  good(await ada.from('tasks').delete().eq('id', part.id))
 })
 
 await step('many related rows, with an order and a limit of their own', async () => {
@@ -492,6 +541,10 @@ await step('the other filters', async () => {
   assert.deepEqual(await names(titles().ilikeAnyOf('title', ['land', 'WATER%'])), ['Land', 'Water the plants'])
   assert.deepEqual(await names(titles().is('due_date', null)), ['Test the code', 'Water the plants'])
   assert.deepEqual(await names(titles().in('title', ['Land', 'no, such (one)', 'quo"te'])), ['Land'])
+  assert.deepEqual(await names(titles().in('title', [])), [])
+  const many = Array.from({ length: 200 }, (_, n) => stranger.slice(0, -3) + String(n).padStart(3, '0'))
+  assert.deepEqual(await names(titles().in('id', [...many, tasks[2].id])), ['Land'])
+  assert.deepEqual(await names(titles().lt('due_date', '2030-01-15T00:00:00+02:00')), ['Write the code'])
   assert.deepEqual(await names(titles().match({ priority: 'low', title: 'Test the code' })), ['Test the code'])
   assert.deepEqual(await names(titles().filter('title', 'match', '^W.*s$')), ['Water the plants'])
   assert.deepEqual(await names(titles().filter('priority', 'isdistinct', 'low')), ['Land', 'Write the code'])

@@ -1,8 +1,10 @@
 """Cleo and Dan use the hub through the Python package `supabase`, as a script of theirs would."""
 
+import asyncio
+
 import httpx
 from story import each, end, given, refused, same, step
-from supabase import ClientOptions, create_client
+from supabase import ClientOptions, acreate_client, create_client
 from supabase_auth.errors import AuthApiError, AuthError, AuthWeakPasswordError
 
 URL = given("HUB_URL")
@@ -255,6 +257,18 @@ with step("rpc, and one that does not exist"):
     with refused("PGRST202") as seen:
         cleo.rpc("kinds_lisst", {}).execute()
     assert "kinds_list" in seen["error"].hint, seen["error"].hint
+
+with step("the same without waiting: the asynchronous client"):
+
+    async def at_once():
+        client = await acreate_client(URL, KEY)
+        await client.auth.sign_in_with_password({"email": "cleo@example.org", "password": PASSWORD})
+        queries = (client.table("persons").select("name").eq("id", row["id"]).single().execute() for row in (mary, niels, olga))
+        names = [answer.data["name"] for answer in await asyncio.gather(*queries)]
+        await client.auth.sign_out({"scope": "local"})
+        return names
+
+    same(asyncio.run(at_once()), ["Mary", "Niels", "Olga"])
 
 # --- whose is what ------------------------------------------------------------------------------------------------
 
