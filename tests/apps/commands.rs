@@ -114,7 +114,7 @@ async fn what_is_printed_as_json_can_be_read() {
         .iter()
         .find(|kind| kind["name"] == "persons")
         .unwrap();
-    assert_eq!(persons["table"], "public.persons");
+    assert_eq!(persons["table"], "persons");
     assert_eq!(persons["domain"], "graph");
     assert_eq!(persons["scope"], "owner");
     let columns = persons["columns"].as_array().unwrap();
