@@ -1,6 +1,5 @@
 //! Parses the command line and calls `cli`; nothing else.
 
 fn main() -> std::process::ExitCode {
-    made_open::db::embedded::launch_if_asked();
     made_open::cli::run()
 }

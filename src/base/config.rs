@@ -94,8 +94,10 @@ pub struct Flags {
     pub database_url: Option<String>,
 }
 
-/// Variables with our prefix that are not settings of a running hub.
-const NOT_SETTINGS: [&str; 3] = ["config", "postgres_wheel", "bench"];
+/// Variables with our prefix that are not settings of a running hub: those of the build and of the tests.
+fn is_setting(key: &str) -> bool {
+    key != "config" && !key.starts_with("postgres_") && !key.starts_with("test_")
+}
 
 /// Read all settings.
 pub fn load(flags: &Flags) -> anyhow::Result<Config> {
@@ -115,10 +117,7 @@ pub fn load(flags: &Flags) -> anyhow::Result<Config> {
         limits: true,
     };
     let environment = Env::prefixed("MADE_OPEN_")
-        .filter(|key| {
-            let key = key.as_str().to_ascii_lowercase();
-            !NOT_SETTINGS.contains(&key.as_str()) && !key.starts_with("test_")
-        })
+        .filter(|key| is_setting(&key.as_str().to_ascii_lowercase()))
         .lowercase(true);
     let plain = Env::raw().only(&["DATABASE_URL"]).lowercase(true);
 

@@ -93,7 +93,8 @@ fn described(table: &Table) -> Value {
         .collect();
     json!({
         "name": table.name,
-        "table": format!("{}.{}", table.schema, table.name),
+        "schema": table.schema,
+        "table": table.name,
         "domain": kind.map(|kind| &kind.domain),
         "scope": kind.map(|kind| &kind.scope),
         "plugin": kind.and_then(|kind| kind.plugin.as_ref()),

@@ -82,6 +82,8 @@ enum Command {
 
 /// Read the command line and do it; the exit code says how it went.
 pub fn run() -> ExitCode {
+    // The database's server is started by way of this program itself; then there is nothing else to do.
+    crate::db::embedded::launch_if_asked();
     let cli = Cli::parse();
     match dispatch(cli) {
         Ok(code) => code,

@@ -67,6 +67,7 @@ pub fn run(config: &Config, serve: &Serve) -> anyhow::Result<()> {
             stopped = told_to_stop() => stopped.map(|()| None)?,
             status = ended(found.embedded.as_mut()) => Some(status),
             () = follow_catalogue(&node, &found.url) => None,
+            hung_up = reload_on_hangup(&node) => hung_up.map(|()| None)?,
         };
         node.stop_soon();
         if let Some(status) = ended {
@@ -75,10 +76,12 @@ pub fn run(config: &Config, serve: &Serve) -> anyhow::Result<()> {
         }
         note("Stopping: finishing what is under way …");
         tokio::select! {
-            () = handle.stop(true) => {}
-            again = told_to_stop() => { again?; handle.stop(false).await }
+            () = handle.stop(true) => drop(serving.await),
+            again = told_to_stop() => {
+                again?;
+                note("Stopping at once.");
+            }
         }
-        drop(serving.await);
         Ok(())
     });
     runtime.shutdown_timeout(Duration::from_secs(2));
@@ -174,6 +177,18 @@ async fn told_to_stop() -> anyhow::Result<()> {
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
+    }
+    Ok(())
+}
+
+/// SIGHUP: read again what can change while the hub runs.
+async fn reload_on_hangup(node: &Node) -> anyhow::Result<()> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    while hangup.recv().await.is_some() {
+        match node.reload_kinds().await {
+            Ok(()) => note("Read the catalogue again."),
+            Err(error) => tracing::warn!(event = "catalogue_not_read", cause = %error),
+        }
     }
     Ok(())
 }

@@ -50,8 +50,8 @@ fn state_of(kind: &DatabaseErrorKind) -> &'static str {
 fn refused(state: &str, from: &dyn DatabaseErrorInformation) -> Error {
     let mut told = Told::new(state.to_owned(), from.message());
     // A message of the server may repeat a row ("Failing row contains …"): only the details of links and keys,
-    // which name what the caller himself sent, are passed on.
-    if matches!(state, "23503" | "23505")
+    // which name what the caller himself sent, and what our own triggers say, are passed on.
+    if matches!(state, "23503" | "23505" | "22P02" | "P0001")
         && let Some(details) = from.details()
     {
         told = told.details(details.to_owned());

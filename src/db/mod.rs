@@ -16,6 +16,8 @@ pub mod tx;
 pub use statement::{Bind, Statement};
 pub use tx::Tx;
 
+use diesel::sql_types::Integer;
+
 use crate::base::{Caller, Result};
 use error::{TRIES, is_collision};
 
@@ -68,5 +70,14 @@ impl Db {
         work: impl AsyncFnMut(&mut Tx) -> Result<T>,
     ) -> Result<T> {
         self.write(caller, work).await
+    }
+
+    /// Whether the server answers at all.
+    pub async fn answers(&self) -> Result<()> {
+        self.read(&Caller::Anonymous, async |tx| {
+            tx.load::<Integer, i32>(Statement::new("select 1")).await
+        })
+        .await
+        .map(|_| ())
     }
 }

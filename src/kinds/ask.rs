@@ -6,7 +6,7 @@ mod cursor;
 mod filter;
 mod order;
 mod prefer;
-mod say;
+pub mod say;
 mod select;
 #[cfg(test)]
 mod tests;
@@ -51,6 +51,8 @@ pub struct Headers<'a> {
     pub content_type: Option<&'a str>,
     pub accept_profile: Option<&'a str>,
     pub content_profile: Option<&'a str>,
+    /// The version that a change is meant for.
+    pub if_match: Option<&'a str>,
 }
 
 /// A request, as it came.
@@ -304,11 +306,15 @@ pub fn parse(request: Request<'_>) -> Result<Ask> {
             (_, "order") => ask.orders.push((order::path(&key)?, order::order(&value)?)),
             (_, "limit") => {
                 let limit = order::number(&value, "limit")?;
-                order::window(&mut ask.windows, order::path(&key)?).limit = Some(limit);
+                order::window(&mut ask.windows, order::path(&key)?, |window| {
+                    window.limit = Some(limit)
+                });
             }
             (_, "offset") => {
                 let offset = order::number(&value, "offset")?;
-                order::window(&mut ask.windows, order::path(&key)?).offset = offset;
+                order::window(&mut ask.windows, order::path(&key)?, |window| {
+                    window.offset = offset
+                });
             }
             (_, "and" | "or") => ask.filters.push(filter::tree(&key, &value, &mut terms)?),
             _ => {

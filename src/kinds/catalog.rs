@@ -58,6 +58,29 @@ join pg_class c on c.oid = k.conrelid join pg_namespace n on n.oid = c.relnamesp
 join pg_class f on f.oid = k.confrelid join pg_namespace fn on fn.oid = f.relnamespace
 where k.contype = 'f' and k.conparentid = 0 and n.nspname = any (";
 
+/// Which column of which table a view's column is. The rule of a view keeps it; of a nested query's columns and the
+/// view's own, the view's come last.
+const VIEWS: &str = "
+select json_build_object('schema', n.nspname, 'view', v.relname, 'column', a.attname,
+    'origin_schema', bn.nspname, 'origin', b.relname, 'origin_column', ba.attname)::text
+from pg_class v
+join pg_namespace n on n.oid = v.relnamespace
+join pg_rewrite r on r.ev_class = v.oid and r.rulename = '_RETURN'
+cross join lateral (
+    select distinct on (m[1]) m[1]::int as number, m[3]::oid as origin, m[4]::int as origin_number
+    from regexp_matches(r.ev_action::text,
+        ':resno (\\d+) :resname (\\S+) :ressortgroupref \\d+ :resorigtbl (\\d+) :resorigcol (\\d+)', 'g')
+        with ordinality found(m, at)
+    where m[2] = (select quote_literal(x.attname) from pg_attribute x where x.attrelid = v.oid and x.attnum = m[1]::int)
+        or m[2] = (select x.attname from pg_attribute x where x.attrelid = v.oid and x.attnum = m[1]::int)
+    order by m[1], at desc
+) target
+join pg_attribute a on a.attrelid = v.oid and a.attnum = target.number
+join pg_class b on b.oid = target.origin
+join pg_namespace bn on bn.oid = b.relnamespace
+join pg_attribute ba on ba.attrelid = b.oid and ba.attnum = target.origin_number
+where v.relkind in ('v', 'm') and n.nspname = any (";
+
 #[derive(Deserialize)]
 struct TableRow {
     schema: String,
@@ -118,9 +141,19 @@ struct Link {
     target_columns: Vec<String>,
 }
 
+#[derive(Deserialize)]
+struct ViewColumn {
+    schema: String,
+    view: String,
+    column: String,
+    origin_schema: String,
+    origin: String,
+    origin_column: String,
+}
+
 /// Read everything that these schemas hold.
 pub async fn load(db: &Db, schemas: &[String]) -> Result<Kinds> {
-    let (tables, links) = db
+    let (tables, links, views) = db
         .read(&Caller::Hub, async |tx| {
             let names: Vec<_> = schemas.iter().cloned().map(Some).collect();
             let mut tables = Statement::<Text>::new(TABLES);
@@ -129,13 +162,17 @@ pub async fn load(db: &Db, schemas: &[String]) -> Result<Kinds> {
                 .sql(") and c.relkind in ('r', 'p', 'v', 'm', 'f') and not c.relispartition and c.relname <> '__diesel_schema_migrations'");
             let tables: Vec<String> = tx.load(tables).await?;
             let mut links = Statement::<Text>::new(LINKS);
-            links.bind(Bind::Texts(names.clone())).sql(") and fn.nspname = any (").bind(Bind::Texts(names)).sql(")");
+            links.bind(Bind::Texts(names.clone())).sql(") and fn.nspname = any (").bind(Bind::Texts(names.clone())).sql(")");
             let links: Vec<String> = tx.load(links).await?;
-            Ok((tables, links))
+            let mut views = Statement::<Text>::new(VIEWS);
+            views.bind(Bind::Texts(names)).sql(")");
+            let views: Vec<String> = tx.load(views).await?;
+            Ok((tables, links, views))
         })
         .await?;
     let tables: Vec<TableRow> = parse(&tables)?;
-    let links: Vec<Link> = parse(&links)?;
+    let mut links: Vec<Link> = parse(&links)?;
+    links.extend(through_views(&links, &parse(&views)?));
     Ok(assemble(tables, links))
 }
 
@@ -143,6 +180,57 @@ fn parse<T: for<'de> Deserialize<'de>>(rows: &[String]) -> Result<Vec<T>> {
     rows.iter()
         .map(|row| serde_json::from_str(row).map_err(Error::broken))
         .collect()
+}
+
+/// A view that shows the columns of a link has that link too.
+fn through_views(links: &[Link], columns: &[ViewColumn]) -> Vec<Link> {
+    let mut views: BTreeMap<(&str, &str), Vec<&ViewColumn>> = BTreeMap::new();
+    for column in columns {
+        views
+            .entry((&column.schema, &column.view))
+            .or_default()
+            .push(column);
+    }
+    let shown = |shows: &[&ViewColumn], schema: &str, table: &str, names: &[String]| {
+        names
+            .iter()
+            .map(|name| {
+                shows
+                    .iter()
+                    .find(|c| {
+                        c.origin_schema == schema && c.origin == table && c.origin_column == *name
+                    })
+                    .map(|c| c.column.clone())
+            })
+            .collect::<Option<Vec<String>>>()
+    };
+    let mut found = Vec::new();
+    for ((schema, view), shows) in &views {
+        for link in links {
+            if let Some(columns) = shown(shows, &link.schema, &link.table, &link.columns) {
+                found.push(Link {
+                    schema: (*schema).to_owned(),
+                    table: (*view).to_owned(),
+                    columns,
+                    ..link.clone()
+                });
+            }
+            if let Some(columns) = shown(
+                shows,
+                &link.target_schema,
+                &link.target,
+                &link.target_columns,
+            ) {
+                found.push(Link {
+                    target_schema: (*schema).to_owned(),
+                    target: (*view).to_owned(),
+                    target_columns: columns,
+                    ..link.clone()
+                });
+            }
+        }
+    }
+    found
 }
 
 fn assemble(rows: Vec<TableRow>, links: Vec<Link>) -> Kinds {

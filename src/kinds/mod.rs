@@ -10,6 +10,7 @@ pub mod refusal;
 pub mod rows;
 pub mod sql;
 pub mod verbs;
+pub mod version;
 
 use std::collections::{BTreeMap, HashMap};
 

@@ -236,6 +236,7 @@ fn table<'k>(ask: &Ask, kinds: &'k Kinds, limits: &Limits<'k>, role: Role) -> Re
     };
     match kinds.table(schema, &ask.table) {
         Some(table) if table.is_served() => Ok(table),
+        _ if ask.table.contains('/') => Err(refusal::no_path()),
         _ => Err(refusal::no_table(kinds, schema, &ask.table, role)),
     }
 }

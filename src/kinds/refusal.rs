@@ -85,12 +85,12 @@ pub fn not_a_number(what: &str, text: &str) -> Error {
 
 /// A limit or an offset below zero.
 pub fn negative(what: &str) -> Error {
-    let details = match what {
-        "limit" => "Limit should be greater than or equal to zero.",
-        _ => "Offset should be greater than or equal to zero.",
+    let (status, details) = match what {
+        "limit" => (416, "Limit should be greater than or equal to zero."),
+        _ => (400, "Offset should be greater than or equal to zero."),
     };
     refuse(
-        400,
+        status,
         Told::new("PGRST103", "Requested range not satisfiable").details(details),
     )
 }
@@ -212,6 +212,26 @@ pub fn read_only_column(table: &Table, name: &str, role: Role) -> Error {
                 table.name
             ),
         ),
+    )
+}
+
+/// A column that the database fills in itself.
+pub fn generated_column(name: &str, inserts: bool) -> Error {
+    let message = match inserts {
+        true => format!("cannot insert a non-DEFAULT value into column \"{name}\""),
+        false => format!("column \"{name}\" can only be updated to DEFAULT"),
+    };
+    refuse(
+        400,
+        Told::new("428C9", message).details(format!("Column \"{name}\" is a generated column.")),
+    )
+}
+
+/// A path that leads nowhere.
+pub fn no_path() -> Error {
+    refuse(
+        404,
+        Told::new("PGRST125", "Invalid path specified in request URL"),
     )
 }
 

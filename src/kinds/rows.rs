@@ -8,7 +8,7 @@ use super::ask::{self, Body, Count, Handling, Prefer, Resolution, Return, Shape}
 use super::plan::{self, Limits, Plan, Verb};
 use super::sql::{self, Answer, Answered};
 use super::verbs::{Hook, Hooks};
-use super::{Kinds, Role, refusal};
+use super::{Kinds, Role, refusal, version};
 use crate::base::{Caller, Error, Result};
 use crate::db::error::is_collision;
 use crate::db::{Db, Tx};
@@ -31,7 +31,11 @@ pub async fn serve(
     role: Role,
     request: Request<'_>,
 ) -> Result<Response> {
-    let ask = ask::parse(request)?;
+    let narrowed = version::narrowed(&request);
+    let ask = ask::parse(Request {
+        query: narrowed.as_deref().unwrap_or(request.query),
+        ..request
+    })?;
     let mut plan = plan::plan(ask, kinds, limits, role)?;
     let hooks: Vec<Hook> = match plan.write {
         Some(_) => hooks
@@ -43,8 +47,11 @@ pub async fn serve(
 
     let answered = run(db, &mut plan, &hooks, caller).await?;
 
+    if version::is_conditional(&request) && answered.1 == 0 {
+        return Err(version::moved_on());
+    }
     match plan.write {
-        None => read_answer(&plan, answered),
+        None => read_answer(&plan, answered, role),
         Some(_) => Ok(write_answer(&plan, answered)),
     }
 }
@@ -186,12 +193,25 @@ async fn hooked_statement(
     only(tx.load(sql::statement(plan, tells_ids)).await?)
 }
 
-fn read_answer(plan: &Plan<'_>, answered: Answered) -> Result<Response> {
+fn read_answer(plan: &Plan<'_>, answered: Answered, role: Role) -> Result<Response> {
     let (total, page, body, _, _) = answered;
     let offset = plan.read.offset;
     let from = i64::try_from(offset).unwrap_or(i64::MAX);
-    if total.is_some_and(|total| from > total) {
-        return Err(refusal::out_of_range(offset, total.unwrap_or_default()));
+    if let Some(all) = total.filter(|all| from > *all) {
+        let (status, body) = refusal::render(&refusal::out_of_range(offset, all), role);
+        let content_type = Shape::Array.content_type().to_owned();
+        return Ok(Response {
+            status,
+            headers: vec![
+                ("Content-Range", content_range(1, 0, total)),
+                ("Content-Type", content_type),
+            ],
+            body: if plan.method == Method::Head {
+                String::new()
+            } else {
+                body
+            },
+        });
     }
     if plan.shape.is_single() && page != 1 {
         return Err(refusal::not_single(page));
@@ -203,6 +223,11 @@ fn read_answer(plan: &Plan<'_>, answered: Answered) -> Result<Response> {
     };
     let mut headers = vec![("Content-Range", content_range(from, from + page - 1, total))];
     shown_headers(plan, &mut headers);
+    if plan.shape.is_single()
+        && let Some(tag) = body.as_deref().and_then(version::tag)
+    {
+        headers.push(("ETag", tag));
+    }
     let prefer = Prefer {
         count: plan.prefer.count,
         rollback: plan.prefer.rollback,
@@ -229,7 +254,10 @@ fn write_answer(plan: &Plan<'_>, answered: Answered) -> Response {
         Method::Put if is_new => 201,
         Method::Put => 200,
         Method::Post => {
-            if let Some(location) = location.and_then(|key| location_of(plan, &key)) {
+            if let Some(location) = location
+                .filter(|_| rows == 1)
+                .and_then(|key| location_of(plan, &key))
+            {
                 headers.push(("Location", location));
             }
             headers.push(("Content-Range", content_range(1, 0, total)));

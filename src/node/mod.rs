@@ -5,13 +5,12 @@ pub mod domain;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
-use diesel::sql_types::Integer;
 use serde_json::Value;
 
 use crate::base::config::Config;
 use crate::base::token::Signer;
 use crate::base::{Caller, Error, Result};
-use crate::db::{Db, Statement, settings};
+use crate::db::{Db, settings};
 use crate::kinds::actions::Action;
 use crate::kinds::plan::Limits;
 use crate::kinds::verbs::Hooks;
@@ -120,12 +119,7 @@ impl Node {
 
     /// Whether the database answers, asked over a connection that requests do not use.
     pub async fn database_answers(&self) -> Result<()> {
-        self.probe
-            .read(&Caller::Anonymous, async |tx| {
-                tx.load::<Integer, i32>(Statement::new("select 1")).await
-            })
-            .await
-            .map(|_| ())
+        self.probe.answers().await
     }
 
     /// Say that the hub is about to stop: it is not ready any more.

@@ -69,8 +69,8 @@ pub async fn pass(
         headers.insert(
             header::ACCESS_CONTROL_EXPOSE_HEADERS,
             HeaderValue::from_static(
-                "Content-Encoding, Content-Location, Content-Range, Content-Type, Date, Location, Server, \
-                 Preference-Applied, Retry-After, X-Request-Id, X-Supabase-Api-Version",
+                "Content-Encoding, Content-Location, Content-Range, Content-Type, Date, ETag, Location, Server, \
+                 Preference-Applied, Retry-After, X-Request-Id, X-Supabase-Api-Version, Proxy-Status",
             ),
         );
         if is_preflight {

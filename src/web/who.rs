@@ -30,6 +30,7 @@ pub fn token(request: &HttpRequest) -> Result<Option<&str>> {
     let value = value.to_str().map_err(|_| unreadable())?;
     match value.split_once(' ') {
         Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(Some(token.trim())),
+        None if value.eq_ignore_ascii_case("bearer") => Err(unreadable()),
         _ => Ok(None),
     }
 }

@@ -23,7 +23,7 @@ const PASSWORD: &str = "lone";
 
 async fn prepare(server: &Server) -> String {
     let admin = server.admin.clone();
-    let named = move |name: &str| admin.replacen("/postgres", &format!("/{name}"), 1);
+    let named = move |name: &str| database::with_database(&admin, name);
     bootstrap::run(named, "made_open", Some(PASSWORD))
         .await
         .unwrap();
@@ -289,7 +289,7 @@ async fn r_08_hub_starts_first() {
     assert_eq!(get("/readyz").await.unwrap().status(), 503);
 
     server.restart();
-    let (url, _) = tokio::task::spawn_blocking(move || {
+    let (url, _alive) = tokio::task::spawn_blocking(move || {
         let ready = wait_until_ready(&mut process);
         (ready.0, process)
     })
@@ -428,7 +428,7 @@ async fn r_10_disk_full() {
 impl Lone {
     /// How many persons there are; nothing while the server does not answer.
     async fn server_count(&self) -> Option<i64> {
-        let url = self.server.admin.replacen("/postgres", "/made_open", 1);
+        let url = database::with_database(&self.server.admin, "made_open");
         let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls)
             .await
             .ok()?;

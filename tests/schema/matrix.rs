@@ -61,7 +61,13 @@ async fn a_wrong_policy_shows() {
         create policy leak on public.locations for insert to authenticated with check (true);
         alter table public.events no force row level security;
         alter table public.events disable row level security";
-    stage.database.admin().await.batch_execute(sabotage).await.unwrap();
+    stage
+        .database
+        .admin()
+        .await
+        .batch_execute(sabotage)
+        .await
+        .unwrap();
     let problems = problems(&stage, |table| {
         ["persons", "projects", "locations", "events", "notes"].contains(&table)
     })
@@ -120,7 +126,10 @@ async fn problems(stage: &Stage, wanted: impl Fn(&str) -> bool) -> Vec<String> {
                     world.make_or_change(name, &expected.row).await
                 };
                 if expected.ordinary {
-                    world.parents.entry(name.clone()).or_insert_with(|| row.clone());
+                    world
+                        .parents
+                        .entry(name.clone())
+                        .or_insert_with(|| row.clone());
                 }
                 let mut beside = expected.row.clone();
                 if keeps {
@@ -134,14 +143,27 @@ async fn problems(stage: &Stage, wanted: impl Fn(&str) -> bool) -> Vec<String> {
                 });
             }
             for actor in &cast.actors {
-                ask(stage, table, &column, &granted, expected, actor, &targets, &mut problems).await;
+                ask(
+                    stage,
+                    table,
+                    &column,
+                    &granted,
+                    expected,
+                    actor,
+                    &targets,
+                    &mut problems,
+                )
+                .await;
             }
         }
     }
     problems
 }
 
-#[expect(clippy::too_many_arguments, reason = "everything that an attempt is about")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "everything that an attempt is about"
+)]
 /// Let one caller try all verbs on both rows, each attempt undone.
 async fn ask(
     stage: &Stage,
@@ -164,13 +186,19 @@ async fn ask(
         };
         for verb in VERBS {
             let sql = match verb {
-                "select" => format!("select id from public.{} where id = '{}'", table.name, target.id),
+                "select" => format!(
+                    "select id from public.{} where id = '{}'",
+                    table.name, target.id
+                ),
                 "insert" => insertion(&table.name, &said_by(actor, table, target)),
                 "update" => format!(
                     "update public.{} set \"{column}\" = \"{column}\" where id = '{}'",
                     table.name, target.id
                 ),
-                _ => format!("delete from public.{} where id = '{}'", table.name, target.id),
+                _ => format!(
+                    "delete from public.{} where id = '{}'",
+                    table.name, target.id
+                ),
             };
             let outcome = attempt(&mut tx, verb, &sql).await;
             let may = &expected.may[verb];
@@ -239,7 +267,11 @@ async fn attempt(tx: &mut Tx, verb: &str, sql: &str) -> Outcome {
         // A link to what the caller can't see; what he may do is not refused so.
         Err(error) if verb == "insert" && error.is("23503") => Outcome::Refused,
         // A state that no client begins with.
-        Err(error) if verb == "insert" && error.is("23514") && error.to_string().contains("_steps") => Outcome::Refused,
+        Err(error)
+            if verb == "insert" && error.is("23514") && error.to_string().contains("_steps") =>
+        {
+            Outcome::Refused
+        }
         // Policies speak before unique keys, and before the links that hold a row back.
         Err(error) if verb == "insert" && error.is("23505") => Outcome::Done,
         Err(error) if verb == "delete" && (error.is("23503") || error.is("23514")) => Outcome::Done,

@@ -77,11 +77,22 @@ async fn dump(database: &TestDatabase) -> Vec<String> {
 #[track_caller]
 fn expect_same(before: &[String], after: &[String]) {
     let only = |left: &[String], right: &[String]| -> Vec<String> {
-        left.iter().filter(|line| !right.contains(line)).take(20).cloned().collect()
+        left.iter()
+            .filter(|line| !right.contains(line))
+            .take(20)
+            .cloned()
+            .collect()
     };
     let (gone, came) = (only(before, after), only(after, before));
-    assert!(gone.is_empty() && came.is_empty(), "gone: {gone:#?}\nnew: {came:#?}");
-    assert!(before.len() > 1000, "the dump is not whole: {} lines", before.len());
+    assert!(
+        gone.is_empty() && came.is_empty(),
+        "gone: {gone:#?}\nnew: {came:#?}"
+    );
+    assert!(
+        before.len() > 1000,
+        "the dump is not whole: {} lines",
+        before.len()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -100,7 +111,10 @@ async fn up_down_up_leaves_the_same_dump() {
 async fn r_34_run_twice_does_nothing_the_second_time() {
     let database = TestDatabase::new().await;
     let before = dump(&database).await;
-    assert_eq!(migrate::up(&database.url()).await.unwrap(), migrate::Done::default());
+    assert_eq!(
+        migrate::up(&database.url()).await.unwrap(),
+        migrate::Done::default()
+    );
     expect_same(&before, &dump(&database).await);
 }
 
@@ -166,8 +180,12 @@ async fn r_34_a_migration_waits_for_the_lock_of_another() {
     let waiting = async {
         let admin = database.admin().await;
         for _ in 0..200 {
-            let count = one(texts(&admin, "select count(*)::text from pg_locks where locktype = 'advisory' and not granted
-                and database = (select oid from pg_database where datname = current_database())").await);
+            let count = one(texts(
+                &admin,
+                "select count(*)::text from pg_locks where locktype = 'advisory' and not granted
+                and database = (select oid from pg_database where datname = current_database())",
+            )
+            .await);
             if count == "1" {
                 return true;
             }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use futures_util::future::{LocalBoxFuture, FutureExt};
+use futures_util::future::{FutureExt, LocalBoxFuture};
 use made_open::base::Caller;
 use made_open::db::statement::{literal, quoted};
 use made_open::db::{Db, Statement};
@@ -47,7 +47,9 @@ fn wanted(table: &str) -> Value {
             json!({"project_id": "@onto_projects", "state_key": "todo"})
         }
         "onto_comments" => json!({"entity_type": "onto_projects", "entity_id": "@onto_projects"}),
-        "onto_templates" => json!({"type_key": "@unique", "states": "{begun}", "initial_state": "begun"}),
+        "onto_templates" => {
+            json!({"type_key": "@unique", "states": "{begun}", "initial_state": "begun"})
+        }
         "team_members" => json!({"user_id": "@newcomer"}),
         "team_connections" => json!({"to_team_id": "@+teams"}),
         // What is not public unless a case says so.
@@ -57,7 +59,9 @@ fn wanted(table: &str) -> Value {
         "proposals" => json!({"dao_id": "@daos"}),
         "posts" => json!({"visibility": "direct"}),
         "ledger_accounts" => json!({"owner_id": "@owner", "credit_limit": null}),
-        "votes" => json!({"user_id": "@owner", "proposal_id": {"@proposals": {"status": "active"}}}),
+        "votes" => {
+            json!({"user_id": "@owner", "proposal_id": {"@proposals": {"status": "active"}}})
+        }
         "reports" => json!({"objects": "{https://example.org/1}"}),
         "exchanges" => json!({"offer_user_id": "@owner", "need_user_id": "@newcomer"}),
         "beta_signups" => json!({"email": "somebody@example.org"}),
@@ -142,7 +146,11 @@ impl<'a> World<'a> {
             .keys()
             .map(|column| format!("{} = {}", quoted(column), values[column]))
             .collect();
-        let sets = if sets.is_empty() { "id = id".to_owned() } else { sets.join(", ") };
+        let sets = if sets.is_empty() {
+            "id = id".to_owned()
+        } else {
+            sets.join(", ")
+        };
         for unique in &self.catalogue.table(table).uniques {
             if !unique.iter().all(|column| values.contains_key(column)) {
                 continue;
@@ -159,7 +167,8 @@ impl<'a> World<'a> {
             let rows: Vec<String> = self
                 .db
                 .write(&Caller::Hub, async |tx| {
-                    tx.load(Statement::<diesel::sql_types::Text>::new(&sql)).await
+                    tx.load(Statement::<diesel::sql_types::Text>::new(&sql))
+                        .await
                 })
                 .await
                 .unwrap_or_else(|error| panic!("{error}: {sql}"));
@@ -233,7 +242,10 @@ impl<'a> World<'a> {
                 column.required && column.default.is_none() && !values.contains_key(name)
             });
             // With one of its columns left empty a link of several binds nothing.
-            let binds = link.columns.iter().all(|name| table.column(name).unwrap().required);
+            let binds = link
+                .columns
+                .iter()
+                .all(|name| table.column(name).unwrap().required);
             if !open || !binds {
                 continue;
             }
@@ -262,7 +274,10 @@ impl<'a> World<'a> {
         if let Some((table, said)) = value.as_object().and_then(|object| object.iter().next())
             && let Some(table) = table.strip_prefix('@')
         {
-            let fresh = self.make(table, said.as_object().unwrap()).boxed_local().await;
+            let fresh = self
+                .make(table, said.as_object().unwrap())
+                .boxed_local()
+                .await;
             return sql_of(&fresh["id"]);
         }
         let Some(word) = value.as_str().and_then(|text| text.strip_prefix('@')) else {
@@ -293,9 +308,14 @@ impl<'a> World<'a> {
         }
         let name = &column.name;
         match column.sql_type.as_str() {
-            "text" => literal(&format!("{name} {number}-{}", &uuid::Uuid::new_v4().simple().to_string()[..8])),
+            "text" => literal(&format!(
+                "{name} {number}-{}",
+                &uuid::Uuid::new_v4().simple().to_string()[..8]
+            )),
             "uuid" => literal(&uuid::Uuid::new_v4().to_string()),
-            "integer" | "bigint" | "smallint" | "numeric" | "real" | "double precision" => "1".into(),
+            "integer" | "bigint" | "smallint" | "numeric" | "real" | "double precision" => {
+                "1".into()
+            }
             "boolean" => "false".into(),
             "jsonb" => {
                 let list = table

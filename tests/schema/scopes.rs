@@ -114,18 +114,31 @@ impl Scopes {
         all
     }
 
-    fn roles(&self, table: &str, verbs: [Option<Vec<String>>; 4]) -> BTreeMap<&'static str, Vec<String>> {
+    fn roles(
+        &self,
+        table: &str,
+        verbs: [Option<Vec<String>>; 4],
+    ) -> BTreeMap<&'static str, Vec<String>> {
         VERBS
             .into_iter()
             .zip(verbs)
             .map(|(verb, words)| {
-                let words = words.unwrap_or_else(|| panic!("{table}: nothing is said about {verb}"));
+                let words =
+                    words.unwrap_or_else(|| panic!("{table}: nothing is said about {verb}"));
                 let roles: Vec<String> = words
                     .iter()
-                    .flat_map(|word| self.group.get(word).cloned().unwrap_or_else(|| vec![word.clone()]))
+                    .flat_map(|word| {
+                        self.group
+                            .get(word)
+                            .cloned()
+                            .unwrap_or_else(|| vec![word.clone()])
+                    })
                     .collect();
                 for role in &roles {
-                    assert!(ROLES.contains(&role.as_str()), "{table}: nobody is called {role}");
+                    assert!(
+                        ROLES.contains(&role.as_str()),
+                        "{table}: nobody is called {role}"
+                    );
                 }
                 (verb, roles)
             })

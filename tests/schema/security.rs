@@ -16,7 +16,11 @@ use crate::support::database::connect;
 /// What a refusal looks like from outside, with the id in question left out.
 fn told(error: &Error, id: &str) -> String {
     let told = error.told().unwrap_or_else(|| panic!("{error}"));
-    format!("{} {} {:?} {:?}", told.code, told.message, told.details, told.hint).replace(id, "ID")
+    format!(
+        "{} {} {:?} {:?}",
+        told.code, told.message, told.details, told.hint
+    )
+    .replace(id, "ID")
 }
 
 fn caller(cast: &Cast, role: &str) -> Caller {
@@ -69,10 +73,14 @@ async fn s_122_another_owners_rows_are_not_there() {
                 continue;
             };
             let id = row["id"].as_str().unwrap();
-            let same = format!("select md5(to_jsonb(t)::text) from public.{name} t where id = '{id}'");
+            let same =
+                format!("select md5(to_jsonb(t)::text) from public.{name} t where id = '{id}'");
             let before = stage.reads(&Caller::Hub, &same).await.unwrap();
             let public = stage
-                .reads(&Caller::Hub, &format!("select public_when from hub.kinds where name = '{name}'"))
+                .reads(
+                    &Caller::Hub,
+                    &format!("select public_when from hub.kinds where name = '{name}'"),
+                )
                 .await
                 .unwrap();
             for sql in [
@@ -138,7 +146,9 @@ async fn s_123_nobody_writes_in_another_name() {
             let values = writable(table, world.values(name, &row).await);
             match stage.touches(&owner, &insertion(name, &values)).await {
                 Err(error) if error.is("42501") || error.is("23503") || error.is("23514") => {}
-                other => problems.push(format!("{name}: inserted with another's {column}: {other:?}")),
+                other => problems.push(format!(
+                    "{name}: inserted with another's {column}: {other:?}"
+                )),
             }
         }
         let Some(id) = world.parents.get(name).map(|row| row["id"].clone()) else {
@@ -146,7 +156,10 @@ async fn s_123_nobody_writes_in_another_name() {
         };
         if described.updatable && !HANDED_OVER.contains(&format!("{name}.{column}").as_str()) {
             let newcomer = &world.names["newcomer"];
-            let sql = format!("update public.{name} set {column} = '{newcomer}' where id = '{}'", id.as_str().unwrap());
+            let sql = format!(
+                "update public.{name} set {column} = '{newcomer}' where id = '{}'",
+                id.as_str().unwrap()
+            );
             match stage.touches(&owner, &sql).await {
                 Ok(0) => {}
                 Err(error) if error.is("42501") || error.is("23503") || error.is("23514") => {}
@@ -172,9 +185,24 @@ async fn s_124_what_the_hub_says_no_client_writes() {
             let name = column.name.as_str();
             let hubs = matches!(
                 name,
-                "created_at" | "updated_at" | "federated_ap_id" | "votes_yes" | "votes_no" | "votes_abstain" | "quorum_reached"
-                    | "treasury_credits" | "vault_keys" | "origin_actor_id" | "is_admin" | "is_super_admin" | "encrypted_password"
-                    | "replies_count" | "likes_count" | "message_count" | "total_tokens_used" | "total_executions"
+                "created_at"
+                    | "updated_at"
+                    | "federated_ap_id"
+                    | "votes_yes"
+                    | "votes_no"
+                    | "votes_abstain"
+                    | "quorum_reached"
+                    | "treasury_credits"
+                    | "vault_keys"
+                    | "origin_actor_id"
+                    | "is_admin"
+                    | "is_super_admin"
+                    | "encrypted_password"
+                    | "replies_count"
+                    | "likes_count"
+                    | "message_count"
+                    | "total_tokens_used"
+                    | "total_executions"
             );
             if (hubs || column.generated) && (column.insertable || column.updatable) {
                 problems.push(format!("{}.{name} is the client's", table.name));
@@ -199,15 +227,26 @@ fn link_columns(table: &Table) -> Vec<LinkColumn> {
     let mut found = Vec::new();
     for link in &table.links {
         let column = link.columns.last().unwrap().clone();
-        found.push(LinkColumn { column, parent: link.parent.clone(), kind: None });
+        found.push(LinkColumn {
+            column,
+            parent: link.parent.clone(),
+            kind: None,
+        });
     }
     let described = table.kind.as_ref().unwrap().links.as_object().unwrap();
     for (column, target) in described {
         let (parent, kind) = match target {
             Value::String(parent) => (parent.clone(), None),
-            other => ("persons".to_owned(), Some(other["kind"].as_str().unwrap().to_owned())),
+            other => (
+                "persons".to_owned(),
+                Some(other["kind"].as_str().unwrap().to_owned()),
+            ),
         };
-        found.push(LinkColumn { column: column.clone(), parent, kind });
+        found.push(LinkColumn {
+            column: column.clone(),
+            parent,
+            kind,
+        });
     }
     found
 }
@@ -244,7 +283,10 @@ fn rival(table: &Table, link: &LinkColumn, foreign: Option<&Values>) -> Sql {
         .flat_map(|link| &link.columns)
         .chain(others.iter().map(|link| &link.column))
         .collect();
-    let keys = table.uniques.iter().filter(|unique| unique.contains(&link.column));
+    let keys = table
+        .uniques
+        .iter()
+        .filter(|unique| unique.contains(&link.column));
     keys.flatten()
         .filter(|column| **column != link.column && !places.contains(column))
         .filter(|column| table.column(column).is_some_and(|column| column.insertable))
@@ -265,19 +307,33 @@ async fn s_125_a_foreign_row_as_parent_is_as_good_as_none() {
         let name = &table.name;
         let kind = table.kind.as_ref().unwrap();
         // Rows of a tenant are its admin's to write.
-        let who = if kind.scope == "tenant" { &admin } else { &owner };
+        let who = if kind.scope == "tenant" {
+            &admin
+        } else {
+            &owner
+        };
         for link in link_columns(table) {
             let column = table.column(&link.column).unwrap();
             let own = kind.owner_column.as_ref() == Some(&link.column);
             if own || link.parent == "ap_actors" || link.parent == "vault_secrets" {
                 continue;
             }
-            let Some(foreign) = worlds[1].parents.get(&link.parent).map(|row| row["id"].clone()) else {
+            let Some(foreign) = worlds[1]
+                .parents
+                .get(&link.parent)
+                .map(|row| row["id"].clone())
+            else {
                 continue;
             };
             let foreign = foreign.as_str().unwrap().to_owned();
             let seen = stage
-                .reads(who, &format!("select id::text from public.{} where id = '{foreign}'", link.parent))
+                .reads(
+                    who,
+                    &format!(
+                        "select id::text from public.{} where id = '{foreign}'",
+                        link.parent
+                    ),
+                )
                 .await;
             if seen.is_ok_and(|rows| !rows.is_empty()) {
                 continue;
@@ -295,7 +351,9 @@ async fn s_125_a_foreign_row_as_parent_is_as_good_as_none() {
                 }
                 ways.push(("insert", both));
             }
-            if column.updatable && let Some(row) = worlds[0].parents.get(name) {
+            if column.updatable
+                && let Some(row) = worlds[0].parents.get(name)
+            {
                 let mine = row["id"].as_str().unwrap();
                 let both = [&foreign, &random].map(|id| {
                     let sets: Vec<String> = link
@@ -303,19 +361,31 @@ async fn s_125_a_foreign_row_as_parent_is_as_good_as_none() {
                         .into_iter()
                         .map(|(column, value)| format!("\"{column}\" = {value}"))
                         .collect();
-                    format!("update public.{name} set {} where id = '{mine}'", sets.join(", "))
+                    format!(
+                        "update public.{name} set {} where id = '{mine}'",
+                        sets.join(", ")
+                    )
                 });
                 ways.push(("update", both.to_vec()));
             }
             for (way, both) in ways {
                 tried += 1;
                 let answers = [
-                    stage.touches(who, &both[0]).await.map_err(|error| told(&error, &foreign)),
-                    stage.touches(who, &both[1]).await.map_err(|error| told(&error, &random)),
+                    stage
+                        .touches(who, &both[0])
+                        .await
+                        .map_err(|error| told(&error, &foreign)),
+                    stage
+                        .touches(who, &both[1])
+                        .await
+                        .map_err(|error| told(&error, &random)),
                 ];
                 let refused = matches!(&answers[0], Err(_) | Ok(0));
                 if !refused || answers[0] != answers[1] {
-                    problems.push(format!("{way} of {name}.{}: {answers:?} [{}]", link.column, both[0]));
+                    problems.push(format!(
+                        "{way} of {name}.{}: {answers:?} [{}]",
+                        link.column, both[0]
+                    ));
                 }
             }
         }
@@ -463,12 +533,22 @@ async fn s_128_an_unsafe_login_is_refused() {
     expect_none(&check::problems(&db).await.unwrap());
     let admin = database.admin().await;
     admin
-        .batch_execute(&format!("grant create on schema hub to {name}; alter table hub.settings owner to {name}"))
+        .batch_execute(&format!(
+            "grant create on schema hub to {name}; alter table hub.settings owner to {name}"
+        ))
         .await
         .unwrap();
     let problems = check::problems(&db).await.unwrap();
-    assert!(problems.iter().any(|problem| problem.contains("owns hub.settings")), "{problems:?}");
-    admin.batch_execute("alter table hub.settings owner to made_open_owner").await.unwrap();
+    assert!(
+        problems
+            .iter()
+            .any(|problem| problem.contains("owns hub.settings")),
+        "{problems:?}"
+    );
+    admin
+        .batch_execute("alter table hub.settings owner to made_open_owner")
+        .await
+        .unwrap();
     drop(db);
     forget(&database, &name).await;
 }
@@ -510,28 +590,48 @@ async fn s_130_without_settings_nobody_sees_anything() {
         for table in stage.catalogue.tables.values() {
             let kind = table.kind.as_ref().unwrap();
             let public = stage
-                .reads(&Caller::Hub, &format!("select public_when from hub.kinds where name = '{}'", table.name))
+                .reads(
+                    &Caller::Hub,
+                    &format!(
+                        "select public_when from hub.kinds where name = '{}'",
+                        table.name
+                    ),
+                )
                 .await
                 .unwrap();
             for role in ["anon", "authenticated"] {
-                let sql = format!("select count(*)::text from (select id from public.{}) rows", table.name);
+                let sql = format!(
+                    "select count(*)::text from (select id from public.{}) rows",
+                    table.name
+                );
                 login.batch_execute("begin").await.unwrap();
-                login.batch_execute(&format!("set local role {role}")).await.unwrap();
+                login
+                    .batch_execute(&format!("set local role {role}"))
+                    .await
+                    .unwrap();
                 let seen = login.simple_query(&sql).await;
                 login.batch_execute("rollback").await.unwrap();
                 match seen {
                     Err(error) if error.code().is_some_and(|code| code.code() == "42501") => {}
-                    Err(error) => problems.push(format!("{state}, {role}: {}: {error}", table.name)),
+                    Err(error) => {
+                        problems.push(format!("{state}, {role}: {}: {error}", table.name))
+                    }
                     Ok(rows) => {
                         let count = rows.iter().find_map(|row| match row {
-                            tokio_postgres::SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
+                            tokio_postgres::SimpleQueryMessage::Row(row) => {
+                                row.get(0).map(str::to_owned)
+                            }
                             _ => None,
                         });
-                        let open = public != [None] || (kind.scope == "catalogue" && role == "authenticated");
+                        let open = public != [None]
+                            || (kind.scope == "catalogue" && role == "authenticated");
                         // A room that is public is read by whoever is signed in.
                         let open = open || table.name == "chat_channels";
                         if !open && count.as_deref() != Some("0") {
-                            problems.push(format!("{state}, {role}: {} gives {count:?} rows", table.name));
+                            problems.push(format!(
+                                "{state}, {role}: {} gives {count:?} rows",
+                                table.name
+                            ));
                         }
                     }
                 }
@@ -553,7 +653,10 @@ async fn s_130_a_login_that_entered_nothing_may_do_nothing() {
     let stage = Stage::new().await;
     let login = stage.database.login().await;
     for table in stage.catalogue.tables.keys() {
-        for sql in [format!("select id from public.{table}"), format!("delete from public.{table}")] {
+        for sql in [
+            format!("select id from public.{table}"),
+            format!("delete from public.{table}"),
+        ] {
             let refused = login.batch_execute(&sql).await.unwrap_err();
             assert_eq!(refused.code().unwrap().code(), "42501", "{sql}");
         }
@@ -570,9 +673,11 @@ async fn s_134_history_stays_as_it_is() {
     let audit = id(&world.make("audit_log", &Values::new()).await);
     let vote = id(&world.make("votes", &Values::new()).await);
     let entry = id(&world.make("ledger_entries", &Values::new()).await);
-    let journal = one(
-        texts(&stage.database.admin().await, &format!("select id::text from hub.journal where row_id = '{vote}' and verb = 'insert'")).await,
-    );
+    let journal = one(texts(
+        &stage.database.admin().await,
+        &format!("select id::text from hub.journal where row_id = '{vote}' and verb = 'insert'"),
+    )
+    .await);
     let mut problems = Vec::new();
     for (table, id, column) in [
         ("public.audit_log", &audit, "outcome"),
@@ -598,7 +703,10 @@ async fn s_134_history_stays_as_it_is() {
                     other => problems.push(format!("the hub: {sql}: {other:?}")),
                 }
                 let owner = connect(&stage.database.admin_url()).await;
-                owner.batch_execute("begin; set local role made_open_owner").await.unwrap();
+                owner
+                    .batch_execute("begin; set local role made_open_owner")
+                    .await
+                    .unwrap();
                 match owner.execute(sql, &[]).await {
                     Ok(0) => {}
                     Err(error) if error.code().is_some_and(|code| code.code() == "42501") => {}
@@ -606,7 +714,9 @@ async fn s_134_history_stays_as_it_is() {
                 }
                 owner.batch_execute("rollback").await.unwrap();
                 let root = stage.database.admin().await;
-                root.batch_execute("begin; set local lock_timeout = '5s'").await.unwrap();
+                root.batch_execute("begin; set local lock_timeout = '5s'")
+                    .await
+                    .unwrap();
                 match root.execute(sql, &[]).await {
                     Err(error) if error.code().is_some_and(|code| code.code() == "42501") => {}
                     other => problems.push(format!("a superuser: {sql}: {other:?}")),
@@ -614,13 +724,22 @@ async fn s_134_history_stays_as_it_is() {
             }
         }
         let root = stage.database.admin().await;
-        if table != "public.votes" && root.batch_execute(&format!("truncate {table}")).await.is_ok() {
+        if table != "public.votes"
+            && root
+                .batch_execute(&format!("truncate {table}"))
+                .await
+                .is_ok()
+        {
             problems.push(format!("a superuser truncates {table}"));
         }
     }
     expect_none(&problems);
     // Its time is the database's.
-    for (table, column) in [("audit_log", "occurred_at"), ("votes", "cast_at"), ("ledger_entries", "booked_at")] {
+    for (table, column) in [
+        ("audit_log", "occurred_at"),
+        ("votes", "cast_at"),
+        ("ledger_entries", "booked_at"),
+    ] {
         let column = stage.catalogue.table(table).column(column).unwrap();
         assert!(!column.insertable && !column.updatable, "{table}");
     }

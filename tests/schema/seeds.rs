@@ -117,7 +117,12 @@ impl Model {
 
     /// All that differs from the live catalogue without an entry, and all entries that explain nothing.
     fn compare(mut self, catalogue: &Catalogue) -> Vec<String> {
-        let seeds = std::mem::replace(&mut self.seeds, Seeds { systems: Vec::new() });
+        let seeds = std::mem::replace(
+            &mut self.seeds,
+            Seeds {
+                systems: Vec::new(),
+            },
+        );
         for (seed, table) in &self.mapping {
             if !catalogue.tables.contains_key(table) {
                 self.problems.push(format!("{seed} has no table {table}"));
@@ -135,10 +140,12 @@ impl Model {
         }
         for (key, entry) in &self.renames {
             if !self.used.contains(key) && !key.contains('=') {
-                self.problems.push(format!("renames.json: {key} explains nothing"));
+                self.problems
+                    .push(format!("renames.json: {key} explains nothing"));
             }
             if entry.why.trim().len() < 8 {
-                self.problems.push(format!("renames.json: {key} gives no reason"));
+                self.problems
+                    .push(format!("renames.json: {key} gives no reason"));
             }
         }
         self.problems
@@ -147,7 +154,8 @@ impl Model {
     fn compare_table(&mut self, catalogue: &Catalogue, system: &str, seed: &SeedTable) {
         let of_seed = format!("{system}.{}", seed.name);
         let Some(home) = self.mapping.get(&of_seed) else {
-            self.problems.push(format!("{of_seed} is not in seed-mapping.json"));
+            self.problems
+                .push(format!("{of_seed} is not in seed-mapping.json"));
             return;
         };
         let Some(table) = catalogue.tables.get(home) else {
@@ -196,26 +204,41 @@ impl Model {
                 });
                 match found {
                     Some(found) => places.push(found),
-                    None => self.problems.push(format!("{key} should be {place}, which does not exist")),
+                    None => self
+                        .problems
+                        .push(format!("{key} should be {place}, which does not exist")),
                 }
             }
-            if table.column(&column.name).is_some() && to == format!("{}.{}", table.name, column.name) {
-                self.problems.push(format!("renames.json: {key} is under its own name"));
+            if table.column(&column.name).is_some()
+                && to == format!("{}.{}", table.name, column.name)
+            {
+                self.problems
+                    .push(format!("renames.json: {key} is under its own name"));
             }
-            return if places.len() == 1 { places.pop() } else { None };
+            return if places.len() == 1 {
+                places.pop()
+            } else {
+                None
+            };
         }
         if column.wildcard {
-            self.problems.push(format!("{key} stands for several columns: name them in renames.json"));
+            self.problems.push(format!(
+                "{key} stands for several columns: name them in renames.json"
+            ));
             return None;
         }
         let live = table.column(&column.name);
         if live.is_none() {
-            self.problems.push(format!("{key} is not in {}", table.name));
+            self.problems
+                .push(format!("{key} is not in {}", table.name));
         }
         live.map(|live| (table, live))
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one place that knows both sides of a column")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one place that knows both sides of a column"
+    )]
     fn compare_column(
         &mut self,
         catalogue: &Catalogue,
@@ -232,16 +255,26 @@ impl Model {
         let types = accepted_types(system, seed);
         let fits = types.iter().any(|accepted| *accepted == live.sql_type);
         self.judge(key, "type", !fits, !fits, || {
-            format!("{key} is {} there, {} here", types.join(" or "), live.sql_type)
+            format!(
+                "{key} is {} there, {} here",
+                types.join(" or "),
+                live.sql_type
+            )
         });
 
-        let wanted = seed.default.as_deref().map(plain_default).filter(|text| text != "null");
+        let wanted = seed
+            .default
+            .as_deref()
+            .map(plain_default)
+            .filter(|text| text != "null");
         let has = live.default.as_deref().map(plain_default);
         let same = match (&wanted, &has) {
             (None, None) => true,
             (Some(wanted), Some(has)) => {
                 wanted == has
-                    || (wanted == "gen_random_uuid()" && has == "hub.uuid_v7()" && !live.name.contains("key"))
+                    || (wanted == "gen_random_uuid()"
+                        && has == "hub.uuid_v7()"
+                        && !live.name.contains("key"))
             }
             _ => false,
         };
@@ -257,7 +290,10 @@ impl Model {
             let stamps = matches!(live.name.as_str(), "created_at" | "updated_at");
             let tolerated = stamps || own || (merged && !nullable);
             self.judge(key, "nullable", differs, differs && !tolerated, || {
-                format!("{key} is nullable: {nullable} there, {} here", !live.required)
+                format!(
+                    "{key} is nullable: {nullable} there, {} here",
+                    !live.required
+                )
             });
         }
 
@@ -280,10 +316,16 @@ impl Model {
             }
             let wrong = !differs.is_empty();
             let more = listed.is_some_and(|listed| listed.len() > values.len());
-            self.judge(key, "values", wrong || more, wrong, || format!("{key}: {}", differs.join(", ")));
+            self.judge(key, "values", wrong || more, wrong, || {
+                format!("{key}: {}", differs.join(", "))
+            });
         }
 
-        if let Some(references) = seed.references.as_ref().or(seed.implied_references.as_ref()) {
+        if let Some(references) = seed
+            .references
+            .as_ref()
+            .or(seed.implied_references.as_ref())
+        {
             let parent = references.rsplit_once('.').map_or("", |(parent, _)| parent);
             let parent = self.mapping.get(&format!("{system}.{parent}")).cloned();
             let held = table.links.iter().any(|link| {
@@ -298,38 +340,67 @@ impl Model {
         let _ = catalogue;
     }
 
-    fn compare_unique(&mut self, catalogue: &Catalogue, of_seed: &str, table: &Table, columns: &[String]) {
-        let here: BTreeSet<String> = columns.iter().map(|name| self.home(catalogue, of_seed, name)).collect();
+    fn compare_unique(
+        &mut self,
+        catalogue: &Catalogue,
+        of_seed: &str,
+        table: &Table,
+        columns: &[String],
+    ) {
+        let here: BTreeSet<String> = columns
+            .iter()
+            .map(|name| self.home(catalogue, of_seed, name))
+            .collect();
         let held = table
             .uniques
             .iter()
             .any(|unique| unique.iter().cloned().collect::<BTreeSet<_>>() == here);
-        let keys: Vec<String> = columns.iter().map(|name| format!("{of_seed}.{name}")).collect();
+        let keys: Vec<String> = columns
+            .iter()
+            .map(|name| format!("{of_seed}.{name}"))
+            .collect();
         let key = keys
             .iter()
             .find(|key| self.renames.contains_key(&format!("{key}#unique")))
             .unwrap_or(&keys[0])
             .clone();
         self.judge(&key, "unique", !held, !held, || {
-            format!("{of_seed} is unique by {columns:?}, {} is not by {here:?}", table.name)
+            format!(
+                "{of_seed} is unique by {columns:?}, {} is not by {here:?}",
+                table.name
+            )
         });
     }
 
-    fn compare_index(&mut self, catalogue: &Catalogue, of_seed: &str, table: &Table, seed: &SeedIndex) {
+    fn compare_index(
+        &mut self,
+        catalogue: &Catalogue,
+        of_seed: &str,
+        table: &Table,
+        seed: &SeedIndex,
+    ) {
         if let Some(name) = &seed.name {
             let found = table.indexes.iter().find(|index| &index.name == name);
             match found {
-                None => self.problems.push(format!("{} has no index {name}", table.name)),
+                None => self
+                    .problems
+                    .push(format!("{} has no index {name}", table.name)),
                 Some(index) => {
                     if seed.r#where.is_some() != index.partial {
-                        self.problems.push(format!("{name} is partial: {}", index.partial));
+                        self.problems
+                            .push(format!("{name} is partial: {}", index.partial));
                     }
                 }
             }
         }
         if let Some(class) = seed.columns[0].strip_prefix("embedding ") {
-            if !table.indexes.iter().any(|index| index.definition.contains(class)) {
-                self.problems.push(format!("{} has no index by {class}", table.name));
+            if !table
+                .indexes
+                .iter()
+                .any(|index| index.definition.contains(class))
+            {
+                self.problems
+                    .push(format!("{} has no index by {class}", table.name));
             }
             return;
         }
@@ -344,7 +415,10 @@ impl Model {
             index.columns.starts_with(&here) || (seed.unique && leads == here.iter().collect())
         });
         if !led {
-            self.problems.push(format!("{of_seed} has an index by {:?}, {} has none by {here:?}", seed.columns, table.name));
+            self.problems.push(format!(
+                "{of_seed} has an index by {:?}, {} has none by {here:?}",
+                seed.columns, table.name
+            ));
         }
     }
 
@@ -359,7 +433,14 @@ impl Model {
     }
 
     /// Note a difference: an entry may explain it, and must where it is not tolerated anyway.
-    fn judge(&mut self, key: &str, what: &str, differs: bool, must: bool, say: impl FnOnce() -> String) {
+    fn judge(
+        &mut self,
+        key: &str,
+        what: &str,
+        differs: bool,
+        must: bool,
+        say: impl FnOnce() -> String,
+    ) {
         let entry = format!("{key}#{what}");
         if self.renames.contains_key(&entry) {
             if differs {
@@ -375,7 +456,11 @@ impl Model {
 fn belongs_to_caller(table: &Table, column: &Column) -> bool {
     column.default.as_deref() == Some("auth.uid()")
         || column.default.as_deref() == Some("auth.tenant_id()")
-        || table.kind.as_ref().and_then(|kind| kind.owner_column.as_ref()) == Some(&column.name)
+        || table
+            .kind
+            .as_ref()
+            .and_then(|kind| kind.owner_column.as_ref())
+            == Some(&column.name)
 }
 
 /// The types that a seed's word for one allows.
@@ -387,7 +472,9 @@ fn accepted_types(system: &str, column: &SeedColumn) -> Vec<&'static str> {
         let is_time = name.ends_with("_at")
             || [" date", " time", "timestamp", "date ", "time "]
                 .iter()
-                .any(|hint| format!(" {note} ").contains(&format!("{hint} ")) || note == hint.trim())
+                .any(|hint| {
+                    format!(" {note} ").contains(&format!("{hint} ")) || note == hint.trim()
+                })
             || name.ends_with("_date")
             || name == "date"
             || name.ends_with("_start")
@@ -426,12 +513,24 @@ fn accepted_types(system: &str, column: &SeedColumn) -> Vec<&'static str> {
         "numeric(18,4)" => vec!["numeric(18,4)"],
         "date" => vec!["date"],
         "point" => vec!["point"],
-        "timestamptz" | "timestamp" | "timestamp with time zone" => vec!["timestamp with time zone"],
+        "timestamptz" | "timestamp" | "timestamp with time zone" => {
+            vec!["timestamp with time zone"]
+        }
         "vector(1536)" => vec!["vector(1536)"],
         // Lists of words are text with a check, never types of their own.
-        "account_tool_installation_status_enum" | "assignment_type" | "credential_type" | "datastore_type"
-        | "message_type" | "processing_log_status" | "processing_status" | "provider_type" | "task_status"
-        | "task_step_status" | "task_type" | "team_connection_type" | "workspace_member_role" => vec!["text"],
+        "account_tool_installation_status_enum"
+        | "assignment_type"
+        | "credential_type"
+        | "datastore_type"
+        | "message_type"
+        | "processing_log_status"
+        | "processing_status"
+        | "provider_type"
+        | "task_status"
+        | "task_step_status"
+        | "task_type"
+        | "team_connection_type"
+        | "workspace_member_role" => vec!["text"],
         other => panic!("{name} is of type {other}"),
     }
 }
@@ -439,10 +538,23 @@ fn accepted_types(system: &str, column: &SeedColumn) -> Vec<&'static str> {
 /// A default without its casts.
 fn plain_default(text: &str) -> String {
     let mut plain = text.trim().to_lowercase();
-    for cast in ["::text[]", "::text", "::jsonb", "::integer", "::numeric", "::bigint", "::real", "::double precision", "::jsonb[]", "::integer[]", "::uuid[]"] {
+    for cast in [
+        "::text[]",
+        "::text",
+        "::jsonb",
+        "::integer",
+        "::numeric",
+        "::bigint",
+        "::real",
+        "::double precision",
+        "::jsonb[]",
+        "::integer[]",
+        "::uuid[]",
+    ] {
         plain = plain.replace(cast, "");
     }
-    let plain = plain.trim_matches(['(', ')']).to_owned() + if plain.ends_with("()") { "()" } else { "" };
+    let plain =
+        plain.trim_matches(['(', ')']).to_owned() + if plain.ends_with("()") { "()" } else { "" };
     match plain.parse::<f64>() {
         Ok(number) => number.to_string(),
         Err(_) => plain,
@@ -498,7 +610,10 @@ async fn the_comparison_sees_every_kind_of_loss() {
 async fn an_entry_that_explains_nothing_is_a_problem() {
     let database = TestDatabase::new().await;
     let catalogue = Catalogue::read(&database.admin().await).await;
-    let entry = |to: &str| Rename { to: Some(to.to_owned()), why: "because it was so".to_owned() };
+    let entry = |to: &str| Rename {
+        to: Some(to.to_owned()),
+        why: "because it was so".to_owned(),
+    };
     for (key, to) in [
         ("made-open.persons.name#type", "persons.name"),
         ("made-open.persons.nickname", "persons.name"),
@@ -508,7 +623,10 @@ async fn an_entry_that_explains_nothing_is_a_problem() {
         let mut model = Model::read();
         model.renames.insert(key.to_owned(), entry(to));
         let problems = model.compare(&catalogue);
-        assert!(problems.iter().any(|problem| problem.contains(key)), "{key}: {problems:?}");
+        assert!(
+            problems.iter().any(|problem| problem.contains(key)),
+            "{key}: {problems:?}"
+        );
     }
 }
 
@@ -537,7 +655,13 @@ async fn foreign_words_are_taken_and_stored_as_ours() {
     expect_none(&problems);
 }
 
-async fn takes(world: &mut World<'_>, table: &str, column: &str, word: &str, ours: &str) -> Result<(), String> {
+async fn takes(
+    world: &mut World<'_>,
+    table: &str,
+    column: &str,
+    word: &str,
+    ours: &str,
+) -> Result<(), String> {
     let mut row = Values::new();
     row.insert(column.to_owned(), Value::String(word.to_owned()));
     // A word for a kind of row goes with a row of that kind.
@@ -551,7 +675,10 @@ async fn takes(world: &mut World<'_>, table: &str, column: &str, word: &str, our
     {
         row.insert(link.to_owned(), Value::String(format!("@{ours}")));
     }
-    let stored = world.try_make(table, &row).await.map_err(|error| error.to_string())?;
+    let stored = world
+        .try_make(table, &row)
+        .await
+        .map_err(|error| error.to_string())?;
     if stored[column] == ours {
         Ok(())
     } else {
@@ -576,16 +703,24 @@ async fn every_table_is_a_kind_with_an_id_and_indexed_links() {
         }
         for column in ["created_at", "updated_at"] {
             let append_only = table.kind.as_ref().is_some_and(|kind| kind.append_only);
-            let there = table.column(column).is_some_and(|column| column.required && column.default.as_deref() == Some("now()"));
+            let there = table.column(column).is_some_and(|column| {
+                column.required && column.default.as_deref() == Some("now()")
+            });
             if !there && !(append_only && column == "updated_at") {
                 problems.push(format!("{name} has no {column}"));
             }
         }
         for link in &table.links {
             let led = table.indexes.iter().any(|index| {
-                let leads: BTreeSet<&String> = index.columns.iter().take(link.columns.len()).flatten().collect();
+                let leads: BTreeSet<&String> = index
+                    .columns
+                    .iter()
+                    .take(link.columns.len())
+                    .flatten()
+                    .collect();
                 let whole = leads == link.columns.iter().collect();
-                let last = link.columns.len() > 1 && index.columns[0].as_ref() == link.columns.last();
+                let last =
+                    link.columns.len() > 1 && index.columns[0].as_ref() == link.columns.last();
                 !index.partial && (whole || last)
             });
             if !led {
@@ -598,7 +733,11 @@ async fn every_table_is_a_kind_with_an_id_and_indexed_links() {
             problems.push(format!("{kind} is registered and no table"));
         }
     }
-    let types = texts(&client, "select typname from pg_type where typtype = 'e' and typnamespace = 'public'::regnamespace").await;
+    let types = texts(
+        &client,
+        "select typname from pg_type where typtype = 'e' and typnamespace = 'public'::regnamespace",
+    )
+    .await;
     for name in types {
         problems.push(format!("{name} is an enum type"));
     }
@@ -614,6 +753,9 @@ async fn names_that_vanished_are_views() {
     )
     .await;
     for name in VIEWS {
-        assert!(views.iter().any(|view| view == name), "{name} is no view: {views:?}");
+        assert!(
+            views.iter().any(|view| view == name),
+            "{name} is no view: {views:?}"
+        );
     }
 }

@@ -93,9 +93,7 @@ impl Stage {
 
     /// Run a script as somebody and keep what it did.
     pub async fn act(&self, caller: &Caller, sql: &str) -> made_open::base::Result<()> {
-        self.db
-            .write(caller, async |tx| tx.script(sql).await)
-            .await
+        self.db.write(caller, async |tx| tx.script(sql).await).await
     }
 
     /// How many rows a statement touches for a caller; kept.
@@ -113,10 +111,10 @@ impl Stage {
     ) -> made_open::base::Result<Vec<Option<String>>> {
         self.db
             .read(caller, async |tx| {
-                tx.load(
-                    Statement::<diesel::sql_types::Nullable<diesel::sql_types::Text>>::new(sql),
-                )
-                .await
+                tx.load(Statement::<
+                    diesel::sql_types::Nullable<diesel::sql_types::Text>,
+                >::new(sql))
+                    .await
             })
             .await
     }
@@ -134,8 +132,7 @@ impl Stage {
         let (owner, owner_session) = self.account("owner", Some((&here, "user"))).await;
         let (other, _) = self.account("other", Some((&there, "user"))).await;
         let (stranger, stranger_session) = self.account("stranger", None).await;
-        let (colleague, colleague_session) =
-            self.account("colleague", Some((&here, "user"))).await;
+        let (colleague, colleague_session) = self.account("colleague", Some((&here, "user"))).await;
         let (admin, admin_session) = self.account("admin", Some((&here, "admin"))).await;
         let (developer, developer_session) = self
             .account("developer", Some((&elsewhere, "developer")))
@@ -160,9 +157,19 @@ impl Stage {
                 actor("anon", Caller::Anonymous, None, None),
                 actor("owner", owner_session, Some(&owner), Some(&here)),
                 actor("stranger", stranger_session, Some(&stranger), None),
-                actor("tenant_user", colleague_session, Some(&colleague), Some(&here)),
+                actor(
+                    "tenant_user",
+                    colleague_session,
+                    Some(&colleague),
+                    Some(&here),
+                ),
                 actor("tenant_admin", admin_session, Some(&admin), Some(&here)),
-                actor("developer", developer_session, Some(&developer), Some(&elsewhere)),
+                actor(
+                    "developer",
+                    developer_session,
+                    Some(&developer),
+                    Some(&elsewhere),
+                ),
                 actor("member", member_session, Some(&member), None),
                 actor("non_member", outsider_session, Some(&outsider), None),
             ],
@@ -201,14 +208,27 @@ pub async fn found(world: &mut World<'_>) {
         })
         .await
         .unwrap();
-    world
-        .parents
-        .insert("user_profile".into(), serde_json::from_str(&profile[0]).unwrap());
+    world.parents.insert(
+        "user_profile".into(),
+        serde_json::from_str(&profile[0]).unwrap(),
+    );
     let memberships = [
-        ("dao_members", json!({"dao_id": "@daos", "user_id": "@member", "role": "member"})),
-        ("workspace_members", json!({"workspace_id": "@workspaces", "user_id": "@member", "role": "member"})),
-        ("channel_members", json!({"channel_id": "@chat_channels", "member_user_id": "@member", "role": "member"})),
-        ("onto_actors", json!({"created_by": "@member", "user_id": "@member"})),
+        (
+            "dao_members",
+            json!({"dao_id": "@daos", "user_id": "@member", "role": "member"}),
+        ),
+        (
+            "workspace_members",
+            json!({"workspace_id": "@workspaces", "user_id": "@member", "role": "member"}),
+        ),
+        (
+            "channel_members",
+            json!({"channel_id": "@chat_channels", "member_user_id": "@member", "role": "member"}),
+        ),
+        (
+            "onto_actors",
+            json!({"created_by": "@member", "user_id": "@member"}),
+        ),
     ];
     for (table, row) in memberships {
         let row = world.make(table, object(&row)).await;

@@ -180,7 +180,8 @@ pub async fn connect(url: &str) -> Client {
     client
 }
 
-fn with_database(url: &str, database: &str) -> String {
+/// The same server, another database.
+pub fn with_database(url: &str, database: &str) -> String {
     let (head, query) = url.split_once('?').unwrap_or((url, ""));
     let (server, _) = head.rsplit_once('/').unwrap();
     let query = if query.is_empty() {

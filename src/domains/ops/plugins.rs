@@ -78,7 +78,8 @@ pub struct Column {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Add {
-    kind: Description,
+    /// A [`Description`], read here so that what does not fit is told like everything else that is wrong with it.
+    kind: Value,
 }
 
 /// Nothing.
@@ -123,7 +124,12 @@ fn owner() -> String {
 
 /// Add a kind (MO-87..89). Only a developer may.
 pub async fn add(tx: &mut Tx, input: Add) -> Result<Value> {
-    let kind = input.kind;
+    let kind: Description = serde_json::from_value(input.kind).map_err(|error| {
+        wrong(
+            "kind",
+            format!("This is no description of a kind: {error}."),
+        )
+    })?;
     let statements = ddl(&kind)?;
     let may: Vec<bool> = tx
         .load(Statement::<Bool>::new(

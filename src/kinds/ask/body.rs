@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use crate::base::Result;
@@ -189,10 +190,10 @@ impl<'de> Visitor<'de> for Row<'_> {
         let found = self.0;
         let mut keys = BTreeSet::new();
         while let Some(key) = map.next_key::<String>()? {
-            map.next_value_seed(Sound {
-                left: DEEPEST,
-                why: &mut found.why,
-            })?;
+            let value: &RawValue = map.next_value()?;
+            if let Some(why) = unsound(value.get()) {
+                return Err(refuse(&mut found.why, why));
+            }
             if key.contains('\0') {
                 return Err(refuse(&mut found.why, NUL));
             }
@@ -244,6 +245,7 @@ impl Row<'_> {
 }
 
 const NUL: &str = "A NUL character (\\u0000) cannot be stored";
+const HALF: &str = "Half of a surrogate pair cannot be stored";
 
 fn refuse<E: de::Error>(
     place: &mut Option<Cow<'static, str>>,
@@ -253,77 +255,36 @@ fn refuse<E: de::Error>(
     E::custom("refused")
 }
 
-/// A value that PostgreSQL can hold; what it is does not matter here.
-struct Sound<'f> {
-    left: usize,
-    why: &'f mut Option<Cow<'static, str>>,
-}
-
-impl Sound<'_> {
-    fn inner(&mut self) -> Sound<'_> {
-        Sound {
-            left: self.left.saturating_sub(1),
-            why: self.why,
+/// Whether PostgreSQL can hold a value: nesting, NUL characters, halves of surrogate pairs. What is a number stays
+/// as it is, however many digits it has.
+fn unsound(raw: &str) -> Option<&'static str> {
+    let mut bytes = raw.bytes();
+    let (mut depth, mut in_text, mut half) = (0_usize, false, false);
+    while let Some(byte) = bytes.next() {
+        let escaped = in_text && byte == b'\\';
+        let unit = match escaped.then(|| bytes.next()).flatten() {
+            Some(b'u') => bytes.by_ref().take(4).fold(0_u32, |unit, digit| {
+                unit * 16 + char::from(digit).to_digit(16).unwrap_or_default()
+            }),
+            _ => u32::from(b' '),
+        };
+        if half != (0xDC00..0xE000).contains(&unit) {
+            return Some(HALF);
+        }
+        half = (0xD800..0xDC00).contains(&unit);
+        match byte {
+            _ if escaped => {}
+            b'"' => in_text = !in_text,
+            b'[' | b'{' if !in_text => depth += 1,
+            b']' | b'}' if !in_text => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if unit == 0 {
+            return Some(NUL);
+        }
+        if depth > DEEPEST {
+            return Some("The JSON is nested too deeply");
         }
     }
-
-    fn enter<E: de::Error>(&mut self) -> Result<(), E> {
-        match self.left {
-            0 => Err(refuse(self.why, "The JSON is nested too deeply")),
-            _ => Ok(()),
-        }
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for Sound<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<(), D::Error> {
-        reader.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Sound<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("any JSON value")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
-        self.enter()?;
-        while map.next_key_seed(self.inner())?.is_some() {
-            map.next_value_seed(self.inner())?;
-        }
-        Ok(())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(mut self, mut elements: A) -> Result<(), A::Error> {
-        self.enter()?;
-        while elements.next_element_seed(self.inner())?.is_some() {}
-        Ok(())
-    }
-
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<(), E> {
-        match text.contains('\0') {
-            true => Err(refuse(self.why, NUL)),
-            false => Ok(()),
-        }
-    }
-
-    fn visit_i64<E: de::Error>(self, _: i64) -> Result<(), E> {
-        Ok(())
-    }
-    fn visit_u64<E: de::Error>(self, _: u64) -> Result<(), E> {
-        Ok(())
-    }
-    fn visit_f64<E: de::Error>(self, _: f64) -> Result<(), E> {
-        Ok(())
-    }
-    fn visit_bool<E: de::Error>(self, _: bool) -> Result<(), E> {
-        Ok(())
-    }
-    fn visit_unit<E: de::Error>(self) -> Result<(), E> {
-        Ok(())
-    }
+    None
 }

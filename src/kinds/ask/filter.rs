@@ -112,6 +112,11 @@ pub fn tree(key: &str, value: &str, terms: &mut usize) -> Result<(Path, Logic)> 
     let text = format!("{begin}{word}{value}");
 
     let mut cursor = Cursor::new(&text);
+    if !value.trim_start().starts_with('(') {
+        cursor.eat(begin);
+        cursor.eat(&word);
+        return Err(cursor.stop("\"(\"").tell("logic tree", value, &text));
+    }
     let logic = logic(&mut cursor, terms, DEEPEST)
         .and_then(|read| cursor.end("end of input").map(|()| read))
         .map_err(|stop| stop.tell("logic tree", value, &text))?;

@@ -23,16 +23,16 @@ pub fn path(key: &str) -> Result<Path> {
     Ok(names)
 }
 
-/// The window of a path, made if there is none yet.
-pub fn window(windows: &mut Vec<(Path, Window)>, path: Path) -> &mut Window {
-    let place = match windows.iter().position(|(known, _)| *known == path) {
-        Some(place) => place,
+/// Change the window of a path, made if there is none yet.
+pub fn window(windows: &mut Vec<(Path, Window)>, path: Path, change: impl FnOnce(&mut Window)) {
+    match windows.iter_mut().find(|(known, _)| *known == path) {
+        Some((_, window)) => change(window),
         None => {
-            windows.push((path, Window::default()));
-            windows.len() - 1
+            let mut window = Window::default();
+            change(&mut window);
+            windows.push((path, window));
         }
-    };
-    &mut windows[place].1
+    }
 }
 
 /// A limit or an offset.

@@ -205,11 +205,12 @@ pub fn range(headers: Headers<'_>, windows: &mut Vec<(Path, Window)>) -> Result<
         },
     };
 
-    let window = order::window(windows, Path::new());
-    let end = |offset: u64, limit: Option<u64>| limit.map(|l| offset.saturating_add(l));
-    let ends = [end(window.offset, window.limit), end(from, size)];
-    window.offset = window.offset.max(from);
-    let last = ends.into_iter().flatten().min();
-    window.limit = last.map(|last| last.saturating_sub(window.offset));
+    order::window(windows, Path::new(), |window| {
+        let end = |offset: u64, limit: Option<u64>| limit.map(|l| offset.saturating_add(l));
+        let ends = [end(window.offset, window.limit), end(from, size)];
+        window.offset = window.offset.max(from);
+        let last = ends.into_iter().flatten().min();
+        window.limit = last.map(|last| last.saturating_sub(window.offset));
+    });
     Ok(())
 }

@@ -131,6 +131,9 @@ impl<'k> Planner<'k> {
             .iter()
             .map(|name| match table.column(name) {
                 Some(column) if column.takes(verb, self.role) => Ok(column),
+                Some(column) if column.is_generated && column.is_granted(verb, self.role) => {
+                    Err(refusal::generated_column(name, verb == Verb::Insert))
+                }
                 // What is hidden from a role is not there for it.
                 Some(column) if column.select.has(self.role) || self.sees_writes(column) => {
                     Err(refusal::read_only_column(table, name, self.role))
@@ -226,11 +229,14 @@ impl<'k> Planner<'k> {
 impl Column {
     /// Whether this role may give it a value.
     fn takes(&self, verb: Verb, role: Role) -> bool {
-        !self.is_generated
-            && match verb {
-                Verb::Insert => self.insert.has(role),
-                Verb::Update => self.update.has(role),
-                Verb::Delete => false,
-            }
+        !self.is_generated && self.is_granted(verb, role)
+    }
+
+    fn is_granted(&self, verb: Verb, role: Role) -> bool {
+        match verb {
+            Verb::Insert => self.insert.has(role),
+            Verb::Update => self.update.has(role),
+            Verb::Delete => false,
+        }
     }
 }

@@ -82,7 +82,8 @@ pub fn condition<T>(
             let number = embed.node.number;
             if counts {
                 sql.sql(if *yes { "exists (" } else { "not exists (" });
-                there(sql, &embed.node, From::Below(embed, node.number));
+                let from = From::Below { embed, above: node };
+                there(sql, &embed.node, from);
                 sql.sql(")");
                 return;
             }

@@ -7,7 +7,7 @@ use super::shape::linked_data;
 use crate::db::Statement;
 use crate::db::statement::quoted;
 use crate::kinds::ask::AggregateFunction;
-use crate::kinds::plan::{Condition, Embedded, Node, Plan, Sorted, What, is_numeric};
+use crate::kinds::plan::{Condition, Embedded, Node, Place, Plan, Sorted, What, is_numeric};
 
 /// Where a node's rows come from.
 #[derive(Clone, Copy)]
@@ -16,8 +16,11 @@ pub enum From<'p, 'k> {
     Root,
     /// What was just written.
     Written,
-    /// Its table, as far as it belongs to a row of the node of this number.
-    Below(&'p Embedded<'k>, usize),
+    /// Its table, as far as it belongs to a row of the node above.
+    Below {
+        embed: &'p Embedded<'k>,
+        above: &'p Node<'k>,
+    },
 }
 
 /// A column of a select.
@@ -39,14 +42,14 @@ struct Pending {
 
 /// The rows of a node.
 pub fn select<T>(sql: &mut Statement<T>, node: &Node<'_>, from: From<'_, '_>, plan: &Plan<'_>) {
-    let hoists = matches!(from, From::Below(embed, _) if embed.spread && embed.to_one);
+    let hoists = matches!(from, From::Below { embed, .. } if embed.spread && embed.to_one);
     let columns = shown(node, hoists);
     let is_grouped = columns.iter().any(|column| column.is_aggregate);
     let mut grouped = String::new();
 
     sql.sql("select ");
     let mut first = true;
-    if !matches!(from, From::Below(..)) {
+    if !matches!(from, From::Below { .. }) {
         first = !linked_data(sql, node, plan);
     }
     for (place, column) in columns.into_iter().enumerate() {
@@ -60,9 +63,17 @@ pub fn select<T>(sql: &mut Statement<T>, node: &Node<'_>, from: From<'_, '_>, pl
         }
         sql.append(column.sql).sql(" as ").name(&column.name);
     }
+    if let From::Below { embed, above } = from {
+        for (number, place) in sorts_above(embed, above) {
+            sql.sql(if first { "" } else { ", " });
+            first = false;
+            filter::place(sql, &alias(node.number), place);
+            sql.sql(format!(" as _o{number}"));
+        }
+    }
     source(sql, node, from);
     for embed in &node.embeds {
-        join(sql, embed, node.number, plan);
+        join(sql, embed, node, plan);
     }
     conditions(sql, node, from, |sql, condition| {
         filter::condition(sql, &alias(node.number), node, condition, false);
@@ -92,7 +103,8 @@ pub fn there<T>(sql: &mut Statement<T>, node: &Node<'_>, from: From<'_, '_>) {
         } else {
             " where exists ("
         });
-        there(sql, &embed.node, From::Below(embed, node.number));
+        let from = From::Below { embed, above: node };
+        there(sql, &embed.node, from);
         sql.sql(")");
         any = true;
     }
@@ -108,7 +120,7 @@ fn source<T>(sql: &mut Statement<T>, node: &Node<'_>, from: From<'_, '_>) {
         From::Written => {
             sql.sql(format!(" from _w as _{}", node.number));
         }
-        From::Root | From::Below(..) => {
+        From::Root | From::Below { .. } => {
             sql.sql(format!(
                 " from {}.{} as _{}",
                 quoted(&node.table.schema),
@@ -117,7 +129,7 @@ fn source<T>(sql: &mut Statement<T>, node: &Node<'_>, from: From<'_, '_>) {
             ));
         }
     }
-    if let From::Below(embed, _) = from
+    if let From::Below { embed, .. } = from
         && let Some(between) = &embed.relation.junction
     {
         sql.sql(format!(
@@ -137,14 +149,14 @@ fn conditions<T>(
     mut write: impl FnMut(&mut Statement<T>, &Condition<'_>),
 ) -> bool {
     let mut word = " where ";
-    if let From::Below(embed, parent) = from {
+    if let From::Below { embed, above } = from {
         let relation = embed.relation;
         let mut equal = |left: String, right: String| {
             sql.sql(word).sql(left).sql(" = ").sql(right);
             word = " and ";
         };
         let at = |alias: String, column: &str| format!("{alias}.{}", quoted(column));
-        let (above, own) = (alias(parent), alias(node.number));
+        let (above, own) = (alias(above.number), alias(node.number));
         match &relation.junction {
             None => {
                 for (from, to) in relation.columns.iter().zip(&relation.target_columns) {
@@ -170,9 +182,9 @@ fn conditions<T>(
     word == " and "
 }
 
-fn join<T>(sql: &mut Statement<T>, embed: &Embedded<'_>, parent: usize, plan: &Plan<'_>) {
+fn join<'k, T>(sql: &mut Statement<T>, embed: &Embedded<'k>, above: &Node<'k>, plan: &Plan<'_>) {
     let number = embed.node.number;
-    let from = From::Below(embed, parent);
+    let from = From::Below { embed, above };
     sql.sql(match embed.inner {
         true => " join lateral (",
         false => " left join lateral (",
@@ -205,6 +217,21 @@ fn join<T>(sql: &mut Statement<T>, embed: &Embedded<'_>, parent: usize, plan: &P
         _ => "true".to_owned(),
     };
     sql.sql(format!(") _j{number} on {on}"));
+}
+
+/// The places of an embed that the node above is sorted by, with the number of the term.
+fn sorts_above<'p, 'k>(
+    embed: &'p Embedded<'k>,
+    above: &'p Node<'k>,
+) -> impl Iterator<Item = (usize, &'p Place<'k>)> {
+    above
+        .orders
+        .iter()
+        .enumerate()
+        .filter_map(|(number, order)| {
+            let sorted_by = above.embeds.get(order.embed?)?;
+            (sorted_by.node.number == embed.node.number).then_some((number, &order.place))
+        })
 }
 
 /// The columns of a node. With `hoists`, its aggregates are left to the node above.
@@ -271,7 +298,21 @@ pub fn shown(node: &Node<'_>, hoists: bool) -> Vec<Shown> {
                 } else {
                     "row_to_json"
                 };
-                columns.push(plain(format!("{how}(_j{number}.*)"), embed.name.clone()));
+                let row = match sorts_above(embed, node).next() {
+                    None => format!("_j{number}.*"),
+                    // What the rows are sorted by is there and not to be shown.
+                    Some(_) => {
+                        let names: Vec<String> = shown(&embed.node, false)
+                            .iter()
+                            .map(|column| format!("_j{number}.{}", quoted(&column.name)))
+                            .collect();
+                        format!(
+                            "(select _r from (select {}) _r where _j{number} is distinct from null)",
+                            names.join(", ")
+                        )
+                    }
+                };
+                columns.push(plain(format!("{how}({row})"), embed.name.clone()));
             }
             (false, false) => {
                 let cast = if is_grouped { "::jsonb" } else { "" };
@@ -337,14 +378,15 @@ fn cast_to(value: Statement, to: &str) -> Statement {
 /// `order by …`.
 pub fn orders<T>(sql: &mut Statement<T>, node: &Node<'_>, orders: &[Sorted<'_>]) {
     let mut word = " order by ";
-    for order in orders {
+    for (number, order) in orders.iter().enumerate() {
         sql.sql(word);
         word = ", ";
-        let alias = match order.embed.and_then(|place| node.embeds.get(place)) {
-            Some(embed) => format!("_j{}", embed.node.number),
-            None => alias(node.number),
-        };
-        filter::place(sql, &alias, &order.place);
+        match order.embed.and_then(|place| node.embeds.get(place)) {
+            Some(embed) => {
+                sql.sql(format!("_j{}._o{number}", embed.node.number));
+            }
+            None => filter::place(sql, &alias(node.number), &order.place),
+        }
         sql.sql(match order.descending {
             Some(true) => " desc",
             Some(false) => " asc",

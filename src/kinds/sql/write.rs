@@ -18,12 +18,25 @@ pub fn statement<T>(sql: &mut Statement<T>, plan: &Plan<'_>, ids: bool) {
         && !plan.key.is_empty();
     let returned = returned(plan, located, ids);
     let counts_old = counts_old(write);
+    let drawn = drawn(write);
 
     sql.sql("with ");
-    if counts_old {
+    if counts_old || drawn.is_some() {
         sql.sql("_b as (select * from ");
         rows(sql, write);
         sql.sql("), ");
+    }
+    if let Some(drawn) = drawn {
+        // Two inserts: with the number that was sent, and with the one that the table draws.
+        for (name, left_out) in [("_w1", None), ("_w2", Some(drawn))] {
+            sql.sql(format!("{name} as ("));
+            let not = if left_out.is_none() { "not " } else { "" };
+            insert(sql, plan, write, true, left_out, |sql| {
+                sql.sql(format!(" where _b.{} is {not}null", quoted(drawn)));
+            });
+            returning(sql, &returned, "");
+            sql.sql("), ");
+        }
     }
     sql.sql("_w as (");
     match write.verb {
@@ -35,7 +48,12 @@ pub fn statement<T>(sql: &mut Statement<T>, plan: &Plan<'_>, ids: bool) {
                 target(plan)
             ));
         }
-        Verb::Insert => insert(sql, plan, write, counts_old),
+        Verb::Insert if drawn.is_some() => {
+            sql.sql("select * from _w1 union all select * from _w2");
+        }
+        Verb::Insert => insert(sql, plan, write, counts_old, None, |sql| {
+            filter::all(sql, "_b", &plan.read, &write.conditions);
+        }),
         Verb::Update => update(sql, plan, write),
         Verb::Delete => {
             sql.sql(format!("delete from {} as _0", target(plan)));
@@ -46,12 +64,9 @@ pub fn statement<T>(sql: &mut Statement<T>, plan: &Plan<'_>, ids: bool) {
         Verb::Insert => "",
         _ => "_0.",
     };
-    if !(write.verb == Verb::Update && write.columns.is_empty()) {
-        sql.sql(" returning ");
-        match returned.is_empty() {
-            true => sql.sql("1 as _1"),
-            false => sql.sql(list(&returned, prefix)),
-        };
+    let is_select = write.verb == Verb::Update && write.columns.is_empty() || drawn.is_some();
+    if !is_select {
+        returning(sql, &returned, prefix);
     }
     sql.sql(") select ");
 
@@ -111,6 +126,28 @@ pub fn statement<T>(sql: &mut Statement<T>, plan: &Plan<'_>, ids: bool) {
             sql.sql(" from _w");
         }
     }
+}
+
+fn returning<T>(sql: &mut Statement<T>, names: &[&str], prefix: &str) {
+    sql.sql(" returning ");
+    match names.is_empty() {
+        true => sql.sql("1 as _1"),
+        false => sql.sql(list(names, prefix)),
+    };
+}
+
+/// A column that the table may number by itself. A plain default can be written into a select, an identity cannot;
+/// of a whole number that must be there and has no default, nothing else makes sense when it is not sent.
+fn drawn<'p>(write: &'p Write<'_>) -> Option<&'p str> {
+    let is_drawn = |column: &&&Column| {
+        column.default.is_none()
+            && !column.nullable
+            && matches!(column.sql_type.as_str(), "smallint" | "integer" | "bigint")
+    };
+    let defaults = write.verb == Verb::Insert && write.defaults && write.columns.len() > 1;
+    let mut drawn = write.columns.iter().filter(is_drawn);
+    let first = drawn.next().filter(|_| defaults)?;
+    Some(&first.name)
 }
 
 fn target(plan: &Plan<'_>) -> String {
@@ -175,8 +212,20 @@ fn counts_old(write: &Write<'_>) -> bool {
     })
 }
 
-fn insert<T>(sql: &mut Statement<T>, plan: &Plan<'_>, write: &Write<'_>, has_rows: bool) {
-    let names: Vec<&str> = write.columns.iter().map(|c| c.name.as_str()).collect();
+fn insert<T>(
+    sql: &mut Statement<T>,
+    plan: &Plan<'_>,
+    write: &Write<'_>,
+    has_rows: bool,
+    left_out: Option<&str>,
+    which: impl Fn(&mut Statement<T>),
+) {
+    let names: Vec<&str> = write
+        .columns
+        .iter()
+        .map(|column| column.name.as_str())
+        .filter(|name| left_out != Some(name))
+        .collect();
     sql.sql(format!("insert into {}", target(plan)));
     if !names.is_empty() {
         sql.sql(format!(" ({})", list(&names, "")));
@@ -188,7 +237,7 @@ fn insert<T>(sql: &mut Statement<T>, plan: &Plan<'_>, write: &Write<'_>, has_row
         }
         false => rows(sql, write),
     }
-    filter::all(sql, "_b", &plan.read, &write.conditions);
+    which(sql);
     if let Some(conflict) = &write.conflict {
         let on: Vec<&str> = conflict.on.iter().map(|c| c.name.as_str()).collect();
         sql.sql(format!(" on conflict ({}) do ", list(&on, "")));

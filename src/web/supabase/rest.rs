@@ -99,6 +99,7 @@ async fn serve(
                 content_type: text(header::CONTENT_TYPE),
                 accept_profile: named("accept-profile"),
                 content_profile: named("content-profile"),
+                if_match: text(header::IF_MATCH),
             },
             body: &body,
         },
@@ -163,6 +164,10 @@ pub fn refused(error: &Error, role: Role) -> HttpResponse {
     }
     if let Some(wait) = error.retry_after() {
         answer.insert_header((header::RETRY_AFTER, wait.as_secs().to_string()));
+    }
+    if let Some(told) = error.told() {
+        // An answer to HEAD has no body: clients read the code here.
+        answer.insert_header(("Proxy-Status", format!("PostgREST; error={}", told.code)));
     }
     answer.body(body)
 }

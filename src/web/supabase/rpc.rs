@@ -36,6 +36,15 @@ async fn run(
     payload: web::Payload,
     caller: &Caller,
 ) -> Result<Value> {
+    if !matches!(*request.method(), Method::GET | Method::HEAD | Method::POST) {
+        return Err(Error::Invalid(Box::new(
+            Told::new(
+                "PGRST101",
+                format!("Cannot use the {} method on RPC", request.method()),
+            )
+            .status(405),
+        )));
+    }
     let name = percent_decoded(
         request
             .uri()
@@ -60,18 +69,13 @@ async fn run(
         Method::GET | Method::HEAD if action.reads_only => {
             from_query(action, request.uri().query().unwrap_or_default())?
         }
-        Method::GET | Method::HEAD => {
+        _ => {
             return Err(Error::Invalid(Box::new(
                 Told::new(
                     "PGRST101",
                     "Only the POST verb can call an action that changes something",
                 )
                 .status(405),
-            )));
-        }
-        ref other => {
-            return Err(Error::Invalid(Box::new(
-                Told::new("PGRST101", format!("Cannot use the {other} method on RPC")).status(405),
             )));
         }
     };

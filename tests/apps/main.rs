@@ -1,0 +1,17 @@
+//! The hub as apps, newcomers and operators meet it: the real clients, the first day, an operator's own schema, commands.
+//! What each status and header must be is in tests/contract.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test that panics has said what is wrong"
+)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod clients;
+mod commands;
+mod first_day;
+mod kinds_at_run_time;
+mod operators_schema;
