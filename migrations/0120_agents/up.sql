@@ -274,7 +274,7 @@ create index agent_media_assignments_assigned_by_user_id_idx on agent_media_assi
 select hub.register_kind('agent_media_assignments', domain => 'agents', scope => 'owner',
     insert_when => 'owner_id = auth.uid() and exists (select from agents a where a.id = agent_id and a.user_id = auth.uid())',
     update_when => 'owner_id = auth.uid() and exists (select from agents a where a.id = agent_id and a.user_id = auth.uid())',
-    title => 'assignment_type');
+    title => 'assignment_type', read_only => '{assigned_by_user_id}');
 
 -- What an agent does by itself ----------------------------------------------------------------------------------------
 

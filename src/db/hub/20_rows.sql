@@ -17,6 +17,14 @@ begin
 end
 $$;
 
+-- What happened is not changed either.
+drop trigger if exists hub_append_only on hub.journal;
+create trigger hub_append_only before update or delete on hub.journal
+    for each row execute function hub.refuse_change();
+drop trigger if exists hub_append_only_all on hub.journal;
+create trigger hub_append_only_all before truncate on hub.journal
+    for each statement execute function hub.refuse_change();
+
 -- One journal row per changed row. The owner's column comes as the trigger's argument; '' when the kind has none.
 create or replace function hub.journal_insert() returns trigger
 language plpgsql security definer set search_path = pg_catalog, public, hub as $$

@@ -162,6 +162,18 @@ begin
             and not exists (select from pg_constraint cc where cc.conrelid = tab and cc.contype = 'f'
                 and cardinality(cc.conkey) > 1 and a.attnum = any (cc.conkey) and cc.confrelid = c.confrelid)
             and pk.scope <> 'service' and pk.name <> 'ap_actors'
+        union
+        -- A composite one is looked up too where a unique key without the owner would answer before the foreign key does,
+        -- and so tell that another owner's row is there.
+        select a.attname, p.relname
+        from pg_constraint c
+        join pg_class p on p.oid = c.confrelid
+        join hub.kinds pk on pk.name = p.relname
+        join pg_attribute o on o.attrelid = c.conrelid and o.attname = k.owner_column
+        join pg_attribute a on a.attrelid = c.conrelid and a.attnum = any (c.conkey) and a.attnum <> o.attnum
+        where c.conrelid = tab and c.contype = 'f' and cardinality(c.conkey) > 1 and pk.scope <> 'service'
+            and exists (select from pg_index i where i.indrelid = tab and i.indisunique
+                and a.attnum = any (i.indkey::int2[]) and not o.attnum = any (i.indkey::int2[]))
     loop
         execute format('create trigger %I before insert or update of %I on %s for each row execute function hub.check_link(%L, %L, '''')',
             'hub_link_' || link.col, link.col, tab, link.col, link.parent);
