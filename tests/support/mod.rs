@@ -1,6 +1,7 @@
 //! What tests share: a database of their own, cloned from a migrated template, and the real binary running on it.
 #![allow(
     dead_code,
+    unused_imports,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::indexing_slicing,
