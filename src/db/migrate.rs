@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use aws_lc_rs::digest;
-use diesel::QueryableByName;
 use diesel::migration::{Migration, MigrationSource};
 use diesel::pg::Pg;
 use diesel::sql_types::Text;
@@ -13,6 +12,8 @@ use diesel_async::{
     AsyncConnection, AsyncMigrationHarness, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection,
 };
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+
+use super::Statement;
 
 /// All migrations of this binary.
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
@@ -50,12 +51,6 @@ pub struct Done {
     pub replaced: bool,
 }
 
-#[derive(QueryableByName)]
-struct Value {
-    #[diesel(sql_type = Text)]
-    value: String,
-}
-
 /// The digest of everything that `up` would bring.
 pub fn digest() -> String {
     let mut context = digest::Context::new(&digest::SHA256);
@@ -88,18 +83,18 @@ pub fn names() -> Vec<String> {
 /// The digest that the database was brought to, if any.
 pub async fn applied(url: &str) -> anyhow::Result<Option<String>> {
     let mut conn = owner(url).await?;
-    let known: Vec<Value> =
-        diesel::sql_query("select coalesce(to_regclass('hub.versions')::text, '') as value")
+    let known: Vec<String> =
+        Statement::<Text>::new("select coalesce(to_regclass('hub.versions')::text, '') as value")
             .load(&mut conn)
             .await?;
-    if known.iter().all(|row| row.value.is_empty()) {
+    if known.iter().all(String::is_empty) {
         return Ok(None);
     }
-    let rows: Vec<Value> =
-        diesel::sql_query("select value from hub.versions where name = 'digest'")
+    let rows: Vec<String> =
+        Statement::<Text>::new("select value from hub.versions where name = 'digest'")
             .load(&mut conn)
             .await?;
-    Ok(rows.into_iter().next().map(|row| row.value))
+    Ok(rows.into_iter().next())
 }
 
 /// Bring the schema up. Safe to call from several processes at once, and again after a kill at any point.
@@ -125,11 +120,11 @@ pub async fn up(url: &str) -> anyhow::Result<Done> {
     };
 
     let now = digest();
-    let before: Vec<Value> =
-        diesel::sql_query("select value from hub.versions where name = 'digest'")
+    let before: Vec<String> =
+        Statement::<Text>::new("select value from hub.versions where name = 'digest'")
             .load(&mut conn)
             .await?;
-    if before.iter().all(|row| row.value != now) {
+    if !before.contains(&now) {
         replace(&mut conn, &now).await?;
         done.replaced = true;
     }
@@ -159,36 +154,35 @@ async fn replace(conn: &mut AsyncPgConnection, digest: &str) -> anyhow::Result<(
             .with_context(|| format!("src/db/hub/{name}.sql"))?;
     }
     conn.batch_execute("select hub.apply_kinds()").await?;
-    diesel::sql_query(
-        "insert into hub.versions (name, value) values ('digest', $1) \
-         on conflict (name) do update set value = excluded.value, updated_at = now()",
-    )
-    .bind::<Text, _>(digest)
-    .execute(conn)
-    .await?;
+    let mut noted =
+        Statement::<()>::new("insert into hub.versions (name, value) values ('digest', ");
+    noted
+        .text(digest)
+        .sql(") on conflict (name) do update set value = excluded.value, updated_at = now()");
+    noted.execute(conn).await?;
     conn.batch_execute("commit").await?;
     Ok(())
 }
 
 /// An older binary must not write into a newer schema (R-35).
 async fn refuse_newer(conn: &mut AsyncPgConnection) -> anyhow::Result<()> {
-    let known: Vec<Value> = diesel::sql_query(
+    let known: Vec<String> = Statement::<Text>::new(
         "select coalesce(to_regclass('public.__diesel_schema_migrations')::text, '') as value",
     )
     .load(conn)
     .await?;
-    if known.iter().all(|row| row.value.is_empty()) {
+    if known.iter().all(String::is_empty) {
         return Ok(());
     }
-    let rows: Vec<Value> =
-        diesel::sql_query("select version as value from public.__diesel_schema_migrations")
+    let rows: Vec<String> =
+        Statement::<Text>::new("select version as value from public.__diesel_schema_migrations")
             .load(conn)
             .await?;
     let mine: Vec<String> = names().iter().map(|name| version_of(name)).collect();
-    if let Some(newer) = rows.iter().find(|row| !mine.contains(&row.value)) {
+    if let Some(newer) = rows.iter().find(|version| !mine.contains(version)) {
         bail!(
             "this database was brought up by a newer made-open (it knows migration {}); use that version or a later one",
-            newer.value
+            newer
         );
     }
     Ok(())

@@ -243,6 +243,134 @@ async fn a_kind_added_by_a_developer_is_a_kind_like_any_other() {
 }
 
 #[tokio::test]
+async fn what_another_owner_has_is_not_given_away() {
+    let hub = TestHub::start().await;
+    let dev = developer(&hub).await;
+    let (ada, ben) = (hub.sign_up("ada").await, hub.sign_up("ben").await);
+    let mut kind = venues();
+    kind["columns"][0]["unique"] = json!(true);
+    let (status, said) = add(&hub, &dev, &kind).await;
+    assert_eq!(status, StatusCode::CREATED, "{said}");
+
+    // The same name is free for another owner, taken for the same one.
+    ada.adds(&hub, "venues", json!({ "name": "Cellar" })).await;
+    ben.adds(&hub, "venues", json!({ "name": "Cellar" })).await;
+    refused(&hub, &ada, json!({ "name": "Cellar" }), "23505").await;
+    let merged = ada
+        .ask(
+            &hub,
+            Method::POST,
+            "/rest/v1/venues?on_conflict=owner_id,name&select=name,seats",
+        )
+        .header(
+            "Prefer",
+            "resolution=merge-duplicates,return=representation",
+        )
+        .json(&json!({ "name": "Cellar", "seats": 40 }))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(
+        merged.json::<Value>().await.unwrap(),
+        json!([{ "name": "Cellar", "seats": 40 }])
+    );
+    assert_eq!(
+        ben.reads(&hub, "/rest/v1/venues?select=name,seats").await,
+        json!([{ "name": "Cellar", "seats": 0 }])
+    );
+
+    // A link to somebody else's row is refused as one to a row that is not there.
+    let person = ben.adds(&hub, "persons", json!({ "name": "Host" })).await;
+    let (foreign, random) = (
+        person["id"].as_str().unwrap(),
+        "01890000-0000-7000-8000-000000000000",
+    );
+    let answer = async |id: &str| {
+        let (status, said) = post(&hub, &ada, json!({ "name": "x", "host": id })).await;
+        (status, said.to_string().replace(id, "ID"))
+    };
+    assert_eq!(answer(foreign).await, answer(random).await);
+    assert_eq!(answer(random).await.0, StatusCode::CONFLICT);
+}
+
+#[tokio::test]
+async fn kinds_of_a_tenant_and_of_the_catalogue() {
+    let hub = TestHub::start().await;
+    let dev = developer(&hub).await;
+    let ada = hub.sign_up("ada").await;
+    for (name, scope) in [("rooms", "tenant"), ("room_types", "catalogue")] {
+        let kind = json!({
+            "name": name, "plugin": "io.example.rooms", "scope": scope, "title": "name",
+            "columns": [{ "name": "name", "type": "text", "required": true, "unique": true }]
+        });
+        let (status, said) = add(&hub, &dev, &kind).await;
+        assert_eq!(status, StatusCode::CREATED, "{said}");
+        dev.adds(&hub, name, json!({ "name": "Blue" })).await;
+        // Ada belongs to the same home tenant as the developer.
+        assert_eq!(
+            ada.reads(&hub, &format!("/rest/v1/{name}?select=name"))
+                .await,
+            json!([{ "name": "Blue" }])
+        );
+        let public: Value = hub
+            .get(&format!("/rest/v1/{name}?select=name"))
+            .await
+            .json()
+            .await
+            .unwrap();
+        assert!(public == json!([]) || public["code"] == "42501", "{public}");
+    }
+    let by_user = ada
+        .ask(&hub, Method::POST, "/rest/v1/room_types")
+        .json(&json!({ "name": "Red" }))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(
+        by_user.status(),
+        StatusCode::FORBIDDEN,
+        "only a developer writes the catalogue"
+    );
+    let links = json!({
+        "name": "bookings", "plugin": "io.example.rooms",
+        "columns": [{ "name": "room_id", "type": "uuid", "references": "rooms", "required": true }]
+    });
+    assert_eq!(
+        add(&hub, &dev, &links).await.0,
+        StatusCode::CREATED,
+        "a plugin's kind links to another's"
+    );
+    let room = dev.reads(&hub, "/rest/v1/rooms?select=id").await[0]["id"].clone();
+    ada.adds(&hub, "bookings", json!({ "room_id": room })).await;
+    assert_eq!(
+        ada.reads(&hub, "/rest/v1/bookings?select=rooms(name)")
+            .await,
+        json!([{ "rooms": { "name": "Blue" } }])
+    );
+}
+
+#[tokio::test]
+async fn two_who_add_the_same_kind_at_once() {
+    let hub = TestHub::start().await;
+    let dev = developer(&hub).await;
+    let kind = venues();
+    let tries = (0..4).map(|_| add(&hub, &dev, &kind));
+    let answers = futures_util::future::join_all(tries).await;
+    let made = answers
+        .iter()
+        .filter(|(status, _)| *status == StatusCode::CREATED)
+        .count();
+    assert_eq!(made, 1, "{answers:?}");
+    assert!(
+        answers
+            .iter()
+            .all(|(status, _)| [201, 409].contains(&status.as_u16())),
+        "{answers:?}"
+    );
+    dev.adds(&hub, "venues", json!({ "name": "Cellar" })).await;
+}
+
+#[tokio::test]
 async fn a_kind_added_on_the_command_line_is_served_within_a_second() {
     let hub = TestHub::start().await;
     let ada = hub.sign_up("ada").await;
@@ -370,6 +498,14 @@ async fn a_bad_description_is_refused_and_changes_nothing() {
         (
             "a default the database refuses",
             bad(|k| k["columns"][4]["default"] = json!("not a time")),
+        ),
+        (
+            "unique where nothing compares",
+            bad(|k| {
+                k["columns"][2]["type"] = json!("point");
+                k["columns"][2]["unique"] = json!(true);
+                drop(k["columns"][2].as_object_mut().unwrap().remove("default"));
+            }),
         ),
         (
             "values of a number",

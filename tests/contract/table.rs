@@ -1,6 +1,11 @@
 //! The contract table: reads `cases/*.txt` into cases, and tells where an answer differs from what a case expects.
 //! The format, in short: `### name`, `METHOD /path?query`, request headers, `> body` lines, `=== status`, response headers, body.
 //! Nothing here knows how a request is sent.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test that panics has said what is wrong"
+)]
 
 use serde_json::Value;
 

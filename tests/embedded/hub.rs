@@ -1,6 +1,11 @@
 //! A `made-open database run` in a directory of its own, and ways to treat it badly.
 //!
 //! No test of the database's content; only what the tests beside it need.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test that panics has said what is wrong"
+)]
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};

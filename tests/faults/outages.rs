@@ -11,12 +11,11 @@ use crate::support::hub::{self, wait_until_ready};
 use crate::support::server::{Server, fresh_dir};
 use crate::support::{TestDatabase, TestHub, database};
 
-/// A hub on a server of its own: the address of its database, and the hub's process with its address.
+/// A hub on a server of its own.
 struct Lone {
     server: Server,
     url: String,
     process: std::process::Child,
-    database: String,
 }
 
 const PASSWORD: &str = "lone";
@@ -58,7 +57,6 @@ impl Lone {
             server,
             url,
             process,
-            database,
         }
     }
 
@@ -380,7 +378,6 @@ async fn r_10_disk_full() {
         server,
         url: address,
         process,
-        database: url,
     };
     let token = lone.sign_up().await;
     assert_eq!(lone.write(&token, "before").await.status(), 201);

@@ -18,6 +18,7 @@ mod behaviours;
 mod catalogue;
 mod matrix;
 mod migrations;
+mod release;
 mod rows;
 mod scopes;
 mod security;

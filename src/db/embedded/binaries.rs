@@ -138,6 +138,10 @@ fn major_in(said: &str) -> Option<u32> {
 }
 
 /// The usual places of distributions and whatever is in PATH, each by its real name.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "PATH is where programs lie, not a setting of the hub"
+)]
 fn installed_dirs() -> BTreeSet<PathBuf> {
     let mut dirs: Vec<PathBuf> = std::env::var_os("PATH")
         .map(|path| std::env::split_paths(&path).collect())

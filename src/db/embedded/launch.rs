@@ -23,6 +23,10 @@ pub(super) const NOT_LAUNCHED: i32 = 125;
 /// Becomes the named program if this process was started for that, and returns at once if not.
 ///
 /// It has to be the first thing `main` does: rights are dropped for one thread, so there must be no other.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this process was to become the server; nothing of a hub runs in it"
+)]
 pub fn launch_if_asked() {
     let mut args = std::env::args_os().skip(1);
     if args.next().is_none_or(|first| first != LAUNCH_ARG) {

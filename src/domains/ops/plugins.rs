@@ -55,6 +55,7 @@ pub struct Column {
     pub sql_type: String,
     #[serde(default)]
     pub required: bool,
+    /// No two rows of one owner (of one tenant, of the catalogue) have the same.
     #[serde(default)]
     pub unique: bool,
     #[serde(default)]
@@ -234,13 +235,23 @@ pub fn ddl(kind: &Description) -> Result<Vec<String>> {
     let mut names = Vec::new();
     let table = format!("public.{}", quoted(&kind.name));
     let mut lines = vec!["id uuid primary key default hub.uuid_v7()".to_owned()];
-    match kind.scope.as_str() {
-        "owner" => lines.push("owner_id uuid not null default auth.uid() references public.users (id) on delete cascade".to_owned()),
-        "tenant" => lines.push("tenant_id uuid not null default auth.tenant_id() references public.tenants (id) on delete cascade".to_owned()),
-        _ => {}
-    }
+    let whose = match kind.scope.as_str() {
+        "owner" => {
+            lines.push("owner_id uuid not null default auth.uid() references public.users (id) on delete cascade".to_owned());
+            Some("owner_id")
+        }
+        "tenant" => {
+            lines.push("tenant_id uuid not null default auth.tenant_id() references public.tenants (id) on delete cascade".to_owned());
+            Some("tenant_id")
+        }
+        _ => None,
+    };
     let mut comments = Vec::new();
-    let mut indexes = Vec::new();
+    // PostgreSQL names the indexes: names made of two others can meet those of another table.
+    let mut indexes: Vec<String> = whose
+        .iter()
+        .map(|whose| format!("create index on {table} ({whose})"))
+        .collect();
     for column in &kind.columns {
         check_name("columns.name", &column.name)?;
         if OWN_COLUMNS.contains(&column.name.as_str()) || names.contains(&column.name) {
@@ -251,10 +262,14 @@ pub fn ddl(kind: &Description) -> Result<Vec<String>> {
         }
         names.push(column.name.clone());
         lines.push(column_line(kind, column)?);
+        if column.unique {
+            // Among the rows of one owner: whether another has such a row is nobody else's business.
+            let whose = whose.map(|whose| format!("{whose}, ")).unwrap_or_default();
+            lines.push(format!("unique ({whose}{})", quoted(&column.name)));
+        }
         if column.references.is_some() {
             indexes.push(format!(
-                "create index {} on {table} ({})",
-                quoted(&short(&kind.name, &column.name, "idx")),
+                "create index on {table} ({})",
                 quoted(&column.name)
             ));
         }
@@ -358,9 +373,6 @@ fn column_line(kind: &Description, column: &Column) -> Result<String> {
     let mut line = format!("{} {}", quoted(&column.name), column.sql_type);
     if column.required {
         line.push_str(" not null");
-    }
-    if column.unique {
-        line.push_str(" unique");
     }
     if let Some(default) = &column.default {
         let value = match default.get("function").and_then(Value::as_str) {
