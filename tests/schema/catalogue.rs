@@ -40,7 +40,6 @@ pub struct Column {
 /// A foreign key.
 #[derive(Debug, Deserialize)]
 pub struct Link {
-    pub name: String,
     pub columns: Vec<String>,
     pub parent: String,
     pub parent_columns: Vec<String>,
@@ -60,11 +59,9 @@ pub struct Index {
 pub struct Kind {
     pub scope: String,
     pub owner_column: Option<String>,
-    pub member_set: Option<String>,
     pub member_column: Option<String>,
     pub title: Option<String>,
     pub append_only: bool,
-    pub hidden: Vec<String>,
     pub links: serde_json::Value,
 }
 
@@ -82,7 +79,7 @@ select json_build_object(
         where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped),
     'checks', (select coalesce(json_agg(pg_get_constraintdef(k.oid) order by k.conname), '[]') from pg_constraint k
         where k.conrelid = c.oid and k.contype = 'c'),
-    'links', (select coalesce(json_agg(json_build_object('name', k.conname, 'parent', p.relname,
+    'links', (select coalesce(json_agg(json_build_object('parent', p.relname,
             'columns', (select json_agg(a.attname order by n.o) from unnest(k.conkey) with ordinality n (num, o)
                 join pg_attribute a on a.attrelid = k.conrelid and a.attnum = n.num),
             'parent_columns', (select json_agg(a.attname order by n.o) from unnest(k.confkey) with ordinality n (num, o)

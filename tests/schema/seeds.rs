@@ -169,7 +169,7 @@ impl Model {
             }
             if let Some((table, live)) = self.find(catalogue, &of_seed, table, column) {
                 let key = format!("{of_seed}.{}", column.name);
-                self.compare_column(catalogue, system, &key, table, live, column, merged);
+                self.compare_column(system, &key, table, live, column, merged);
             }
         }
         let mut uniques = seed.unique.clone();
@@ -177,10 +177,10 @@ impl Model {
             uniques.push(keys);
         }
         for unique in &uniques {
-            self.compare_unique(catalogue, &of_seed, table, unique);
+            self.compare_unique(&of_seed, table, unique);
         }
         for index in &seed.indexes {
-            self.compare_index(catalogue, &of_seed, table, index);
+            self.compare_index(&of_seed, table, index);
         }
     }
 
@@ -235,13 +235,8 @@ impl Model {
         live.map(|live| (table, live))
     }
 
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "one place that knows both sides of a column"
-    )]
     fn compare_column(
         &mut self,
-        catalogue: &Catalogue,
         system: &str,
         key: &str,
         table: &Table,
@@ -337,19 +332,12 @@ impl Model {
                 format!("{key} references {references}, {here} does not reference {parent:?}")
             });
         }
-        let _ = catalogue;
     }
 
-    fn compare_unique(
-        &mut self,
-        catalogue: &Catalogue,
-        of_seed: &str,
-        table: &Table,
-        columns: &[String],
-    ) {
+    fn compare_unique(&mut self, of_seed: &str, table: &Table, columns: &[String]) {
         let here: BTreeSet<String> = columns
             .iter()
-            .map(|name| self.home(catalogue, of_seed, name))
+            .map(|name| self.home(of_seed, name))
             .collect();
         let held = table
             .uniques
@@ -372,13 +360,7 @@ impl Model {
         });
     }
 
-    fn compare_index(
-        &mut self,
-        catalogue: &Catalogue,
-        of_seed: &str,
-        table: &Table,
-        seed: &SeedIndex,
-    ) {
+    fn compare_index(&mut self, of_seed: &str, table: &Table, seed: &SeedIndex) {
         if let Some(name) = &seed.name {
             let found = table.indexes.iter().find(|index| &index.name == name);
             match found {
@@ -407,7 +389,7 @@ impl Model {
         let here: Vec<Option<String>> = seed
             .columns
             .iter()
-            .map(|name| Some(self.home(catalogue, of_seed, name.trim_end_matches(" DESC"))))
+            .map(|name| Some(self.home(of_seed, name.trim_end_matches(" DESC"))))
             .collect();
         // The columns of a unique one may stand in any order.
         let led = table.indexes.iter().any(|index| {
@@ -423,8 +405,7 @@ impl Model {
     }
 
     /// The name of a seed's column in its table here.
-    fn home(&self, catalogue: &Catalogue, of_seed: &str, column: &str) -> String {
-        let _ = catalogue;
+    fn home(&self, of_seed: &str, column: &str) -> String {
         self.renames
             .get(&format!("{of_seed}.{column}"))
             .and_then(|entry| entry.to.as_deref())
@@ -706,7 +687,8 @@ async fn every_table_is_a_kind_with_an_id_and_indexed_links() {
             let there = table.column(column).is_some_and(|column| {
                 column.required && column.default.as_deref() == Some("now()")
             });
-            if !there && !(append_only && column == "updated_at") {
+            let none_needed = append_only && column == "updated_at";
+            if !there && !none_needed {
                 problems.push(format!("{name} has no {column}"));
             }
         }
