@@ -1,6 +1,11 @@
 //! A row in every kind, and from them the dump that a release leaves for the upgrade tests of later ones:
 //! `MADE_OPEN_TEST_WRITE_DUMP=FILE scripts/test -E 'test(every_kind_holds_a_row)'` writes it.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a test that writes a file where it is told"
+)]
+
 use std::process::Command;
 
 use crate::expect_none;
