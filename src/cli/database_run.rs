@@ -2,11 +2,12 @@
 //!
 //! Says `ready <address>` on standard output and stops on SIGTERM, SIGINT or when standard input ends.
 
-use std::io::{Read, Write};
+use std::io::{IsTerminal, Read, Write};
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context;
+use rustix::fs::{FileType, fstat};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::db::embedded::Embedded;
@@ -29,6 +30,9 @@ pub fn run(data_dir: &Path) -> anyhow::Result<()> {
         // A thread that nobody waits for: reading can't be interrupted.
         std::thread::spawn(move || {
             let mut ignored = [0; 256];
+            if !has_an_end() {
+                return std::mem::forget(at_end);
+            }
             while std::io::stdin()
                 .read(&mut ignored)
                 .is_ok_and(|read| read > 0)
@@ -60,4 +64,17 @@ pub fn run(data_dir: &Path) -> anyhow::Result<()> {
         );
     }
     embedded.stop().context("the database did not stop cleanly")
+}
+
+/// Whether standard input is something whose end means that somebody is gone: a pipe, a socket or a terminal.
+/// A job in the background has `/dev/null` there, which ends at once and means nothing.
+fn has_an_end() -> bool {
+    let input = std::io::stdin();
+    input.is_terminal()
+        || fstat(&input).is_ok_and(|is| {
+            matches!(
+                FileType::from_raw_mode(is.st_mode),
+                FileType::Fifo | FileType::Socket
+            )
+        })
 }
