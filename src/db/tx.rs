@@ -77,20 +77,22 @@ impl Tx {
             tx.commit().await?;
             return Ok(rows);
         }
+        // Held as a transaction from here on: when the caller goes away meanwhile, the connection goes too.
+        let mut tx = Self {
+            lent: Some(lent),
+            caller: caller.clone(),
+        };
         let flown = {
-            let conn = &lent.diesel;
+            let conn = &tx.connection().diesel;
             let (mut a, mut b, mut c, mut d) = (conn, conn, conn, conn);
-            try_join4(
+            let flight = try_join4(
                 a.batch_execute("BEGIN"),
                 enter.load::<scope::Entered>(&mut b),
                 statement.load::<U>(&mut c),
                 d.batch_execute("COMMIT"),
-            )
-            .await
-        };
-        let mut tx = Self {
-            lent: Some(lent),
-            caller: caller.clone(),
+            );
+            // Each must be sent when it is first polled, or COMMIT would overtake: no budget may hold one back.
+            tokio::task::unconstrained(flight).await
         };
         match flown {
             Ok(((), entered, rows, ())) => {
