@@ -55,16 +55,7 @@ impl Bootstrap {
 impl Migrate {
     /// Migrate, and say what was done.
     pub fn run(&self, config: &Config) -> anyhow::Result<()> {
-        let found = open::database(config, &note)?;
-        let runtime = open::runtime()?;
-        let done = runtime.block_on(open::bring_up(&found, &note));
-        drop(runtime);
-        if let Some(embedded) = found.embedded
-            && found.started_here
-        {
-            embedded.stop()?;
-        }
-        let done = done?;
+        let done = open::with_database(config, async |found| open::bring_up(found, &note).await)?;
         if self.json {
             return print_json(
                 &json!({ "migrations": done.migrations, "replaced": done.replaced }),
@@ -94,19 +85,10 @@ impl Database {
 }
 
 fn check(config: &Config, as_json: bool) -> anyhow::Result<()> {
-    let found = open::database(config, &note)?;
-    let runtime = open::runtime()?;
-    let problems = runtime.block_on(async {
+    let problems = open::with_database(config, async |found| {
         let db = Db::open(&found.url, 1)?;
-        anyhow::Ok(check::problems(&db).await?)
-    });
-    drop(runtime);
-    if let Some(embedded) = found.embedded
-        && found.started_here
-    {
-        embedded.stop()?;
-    }
-    let problems = problems?;
+        Ok(check::problems(&db).await?)
+    })?;
     if as_json {
         print_json(&json!({ "safe": problems.is_empty(), "problems": problems }))?;
     } else if problems.is_empty() {

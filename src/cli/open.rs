@@ -82,14 +82,22 @@ pub fn with_node(
     config: &Config,
     work: impl AsyncFnOnce(&Node) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let found = database(config, &note)?;
-    let runtime = runtime()?;
-    let done = runtime.block_on(async {
-        bring_up(&found, &|_| ()).await?;
+    with_database(config, async |found| {
+        bring_up(found, &|_| ()).await?;
         let node = node(config, &found.url)?;
         node.open().await?;
         work(&node).await
-    });
+    })
+}
+
+/// Run a command that needs the database, then stop what was started for it.
+pub fn with_database<T>(
+    config: &Config,
+    work: impl AsyncFnOnce(&Found) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    let found = database(config, &note)?;
+    let runtime = runtime()?;
+    let done = runtime.block_on(work(&found));
     drop(runtime);
     if let Some(embedded) = found.embedded
         && found.started_here

@@ -6,7 +6,7 @@ use std::time::Duration;
 use actix_web::web;
 use anyhow::{Context, bail};
 use clap::Args;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{note, open};
 use crate::base::config::Config;
@@ -42,6 +42,7 @@ pub fn run(config: &Config, serve: &Serve) -> anyhow::Result<()> {
     let node = open::node(config, &found.url)?;
     let runtime = open::runtime()?;
     let served = runtime.block_on(async {
+        let mut ends = Ends::listen()?;
         let mut config = config.clone();
         if config.public_url.is_none() {
             config.public_url = url::Url::parse(&format!("http://{address}")).ok();
@@ -51,8 +52,7 @@ pub fn run(config: &Config, serve: &Serve) -> anyhow::Result<()> {
         let serving = tokio::spawn(server);
         let ready = tokio::select! {
             ready = make_ready(&node, &found, serve) => ready,
-            stopped = told_to_stop() => {
-                stopped?;
+            () = ends.told_to_stop() => {
                 handle.stop(false).await;
                 return Ok(());
             }
@@ -64,7 +64,7 @@ pub fn run(config: &Config, serve: &Serve) -> anyhow::Result<()> {
         welcome(&node, &config).await?;
 
         let ended = tokio::select! {
-            stopped = told_to_stop() => stopped.map(|()| None)?,
+            () = ends.told_to_stop() => None,
             status = ended(found.embedded.as_mut()) => Some(status),
             () = follow_catalogue(&node, &found.url) => None,
             hung_up = reload_on_hangup(&node) => hung_up.map(|()| None)?,
@@ -77,10 +77,7 @@ pub fn run(config: &Config, serve: &Serve) -> anyhow::Result<()> {
         note("Stopping: finishing what is under way …");
         tokio::select! {
             () = handle.stop(true) => drop(serving.await),
-            again = told_to_stop() => {
-                again?;
-                note("Stopping at once.");
-            }
+            () = ends.told_to_stop() => note("Stopping at once."),
         }
         Ok(())
     });
@@ -171,14 +168,26 @@ async fn welcome(node: &Node, config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn told_to_stop() -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+/// The signals that end a hub. Listened to from the start, so that none is lost between two waits.
+struct Ends {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Ends {
+    fn listen() -> anyhow::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
     }
-    Ok(())
+
+    async fn told_to_stop(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }
 
 /// SIGHUP: read again what can change while the hub runs.

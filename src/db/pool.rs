@@ -3,8 +3,10 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use anyhow::Context;
 use deadpool::managed::{self, Metrics, RecycleError, RecycleResult};
 use diesel_async::AsyncPgConnection;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_postgres::config::Host;
 use tokio_postgres::{Client, NoTls};
@@ -42,9 +44,6 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub fn open(url: &str, size: usize) -> anyhow::Result<Pool> {
     let mut config: tokio_postgres::Config = url.parse()?;
     config.application_name("made-open");
-    if config.get_connect_timeout().is_none() {
-        config.connect_timeout(Duration::from_secs(5));
-    }
     let options = config.get_options().unwrap_or_default().to_owned();
     config.options(format!(
         "-c statement_timeout=15s -c idle_in_transaction_session_timeout=30s -c timezone=UTC {options}"
@@ -65,21 +64,45 @@ pub async fn lend(pool: &Pool) -> Result<Lent> {
     })
 }
 
+/// How long a server may take to answer the first knock.
+const KNOCK: Duration = Duration::from_secs(5);
+
+/// A way to the server: a unix socket or TCP.
+trait Wire: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Wire for S {}
+
+async fn dial(config: &tokio_postgres::Config) -> anyhow::Result<Box<dyn Wire>> {
+    let port = config.get_ports().first().copied().unwrap_or(5432);
+    let knock = async {
+        let wire: Box<dyn Wire> = match config.get_hosts().first() {
+            Some(Host::Unix(directory)) => {
+                let path = directory.join(format!(".s.PGSQL.{port}"));
+                Box::new(UnixStream::connect(path).await?)
+            }
+            Some(Host::Tcp(host)) => {
+                let stream = TcpStream::connect((host.as_str(), port)).await?;
+                stream.set_nodelay(true)?;
+                Box::new(stream)
+            }
+            None => anyhow::bail!("the database address names no host"),
+        };
+        Ok(wire)
+    };
+    tokio::time::timeout(KNOCK, knock)
+        .await
+        .context("the database does not answer")?
+}
+
 /// Connect once, outside any pool, and drive the connection in the background.
 pub async fn connect(config: &tokio_postgres::Config) -> anyhow::Result<(Client, LastState)> {
-    let port = config.get_ports().first().copied().unwrap_or(5432);
-    match config.get_hosts().first() {
-        Some(Host::Unix(directory)) => {
-            let stream = UnixStream::connect(directory.join(format!(".s.PGSQL.{port}"))).await?;
-            speak(config, stream).await
+    let (tap, last) = Tap::new(dial(config).await?);
+    let (client, connection) = config.connect_raw(tap, NoTls).await?;
+    tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(event = "connection_ended", cause = %error);
         }
-        Some(Host::Tcp(host)) => {
-            let stream = TcpStream::connect((host.as_str(), port)).await?;
-            stream.set_nodelay(true)?;
-            speak(config, stream).await
-        }
-        None => anyhow::bail!("the database address names no host"),
-    }
+    });
+    Ok((client, last))
 }
 
 /// Whether a server is there and said no, as against no server.
@@ -97,31 +120,7 @@ pub fn was_refused(error: &anyhow::Error) -> bool {
 pub async fn listen(url: &str, channel: &str) -> anyhow::Result<tokio::sync::mpsc::Receiver<()>> {
     let config: tokio_postgres::Config = url.parse()?;
     let (send, receive) = tokio::sync::mpsc::channel(64);
-    let port = config.get_ports().first().copied().unwrap_or(5432);
-    match config.get_hosts().first() {
-        Some(Host::Unix(directory)) => {
-            let stream = UnixStream::connect(directory.join(format!(".s.PGSQL.{port}"))).await?;
-            hear(&config, stream, channel, send).await?;
-        }
-        Some(Host::Tcp(host)) => {
-            let stream = TcpStream::connect((host.as_str(), port)).await?;
-            hear(&config, stream, channel, send).await?;
-        }
-        None => anyhow::bail!("the database address names no host"),
-    }
-    Ok(receive)
-}
-
-async fn hear<S>(
-    config: &tokio_postgres::Config,
-    stream: S,
-    channel: &str,
-    send: tokio::sync::mpsc::Sender<()>,
-) -> anyhow::Result<()>
-where
-    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
-{
-    let (client, mut connection) = config.connect_raw(stream, NoTls).await?;
+    let (client, mut connection) = config.connect_raw(dial(&config).await?, NoTls).await?;
     let (hand_over, mut handed) = tokio::sync::oneshot::channel::<Client>();
     tokio::spawn(async move {
         // The client must live as long as the connection is to be heard.
@@ -146,21 +145,7 @@ where
         .batch_execute(&format!("listen {}", super::statement::quoted(channel)))
         .await?;
     drop(hand_over.send(client));
-    Ok(())
-}
-
-async fn speak<S>(config: &tokio_postgres::Config, stream: S) -> anyhow::Result<(Client, LastState)>
-where
-    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
-{
-    let (tap, last) = Tap::new(stream);
-    let (client, connection) = config.connect_raw(tap, NoTls).await?;
-    tokio::spawn(async move {
-        if let Err(error) = connection.await {
-            tracing::debug!(event = "connection_ended", cause = %error);
-        }
-    });
-    Ok((client, last))
+    Ok(receive)
 }
 
 impl managed::Manager for Maker {

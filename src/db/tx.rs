@@ -22,7 +22,10 @@ pub struct Tx {
 impl Tx {
     /// Begin, and enter as `caller`: two statements in one flight.
     pub async fn begin(pool: &Pool, caller: &Caller) -> Result<Self> {
-        let lent = lend(pool).await?;
+        Self::begin_on(lend(pool).await?, caller).await
+    }
+
+    async fn begin_on(lent: Lent, caller: &Caller) -> Result<Self> {
         let mut tx = Self {
             lent: Some(lent),
             caller: caller.clone(),
@@ -71,8 +74,7 @@ impl Tx {
         let (main, first) = (statement.shape(), enter.shape());
         let lent = lend(pool).await?;
         if !(lent.warm.contains(&main) && lent.warm.contains(&first)) {
-            drop(lent);
-            let mut tx = Self::begin(pool, caller).await?;
+            let mut tx = Self::begin_on(lent, caller).await?;
             let rows = tx.load_prepared(statement).await?;
             tx.commit().await?;
             return Ok(rows);

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::base::error::Told;
 use crate::base::{Error, Result};
 use crate::db::statement::{literal, quoted};
-use crate::db::{Bind, Statement, Tx};
+use crate::db::{Statement, Tx};
 
 /// A kind as a plugin describes it.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -513,13 +513,6 @@ fn wrong(field: &str, message: impl Into<String>) -> Error {
             .details(json!({ "field": field }))
             .status(422),
     ))
-}
-
-/// Say whether a kind of this name exists, for commands that add one from a file.
-pub async fn exists(tx: &mut Tx, name: &str) -> Result<bool> {
-    let mut known = Statement::<Bool>::new("select exists (select from hub.kinds where name = ");
-    known.bind(Bind::Text(Some(name.to_owned()))).sql(")");
-    Ok(tx.load::<Bool, bool>(known).await? == [true])
 }
 
 #[cfg(test)]
