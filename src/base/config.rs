@@ -57,6 +57,10 @@ pub struct Config {
     pub autoconfirm: bool,
     /// Seconds an access token lives (`MADE_OPEN_ACCESS_TOKEN_SECONDS`).
     pub access_token_seconds: u32,
+    /// Where mail goes out; without it mail is written into files in the data directory (`SMTP_URL`).
+    pub smtp_url: Option<Secret>,
+    /// Whom mail of the hub comes from (`MADE_OPEN_MAIL_FROM`).
+    pub mail_from: String,
     /// json | text (`MADE_OPEN_LOG_FORMAT`).
     pub log_format: String,
     /// on | off, off for load tests only (`MADE_OPEN_LIMITS`).
@@ -77,6 +81,7 @@ struct Defaults {
     signup: Signup,
     autoconfirm: bool,
     access_token_seconds: u32,
+    mail_from: &'static str,
     log_format: &'static str,
     limits: bool,
 }
@@ -113,13 +118,16 @@ pub fn load(flags: &Flags) -> anyhow::Result<Config> {
         signup: Signup::Closed,
         autoconfirm: false,
         access_token_seconds: 3600,
+        mail_from: "Made Open <hub@localhost>",
         log_format: "text",
         limits: true,
     };
     let environment = Env::prefixed("MADE_OPEN_")
         .filter(|key| is_setting(&key.as_str().to_ascii_lowercase()))
         .lowercase(true);
-    let plain = Env::raw().only(&["DATABASE_URL"]).lowercase(true);
+    let plain = Env::raw()
+        .only(&["DATABASE_URL", "SMTP_URL"])
+        .lowercase(true);
 
     // The file may lie in the data directory, which environment and flags may move.
     let without_file = Figment::from(Serialized::defaults(&defaults))

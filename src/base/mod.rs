@@ -5,8 +5,11 @@ pub mod caller;
 pub mod clock;
 pub mod config;
 pub mod error;
+pub mod hub;
+pub mod keyring;
 pub mod secret;
 pub mod token;
 
 pub use caller::Caller;
 pub use error::{Error, Result};
+pub use hub::Hub;

@@ -6,10 +6,12 @@ use std::sync::Arc;
 use anyhow::Context;
 
 use super::note;
+use crate::base::Hub;
 use crate::base::config::{self, Config};
 use crate::db::embedded::Embedded;
 use crate::db::{Db, bootstrap, migrate};
 use crate::domains;
+use crate::net::Net;
 use crate::node::Node;
 
 /// The database of a command.
@@ -109,7 +111,13 @@ pub fn with_database<T>(
 
 /// The machinery over a database's address; nothing is connected yet.
 pub fn node(config: &Config, url: &str) -> anyhow::Result<Arc<Node>> {
-    let db = Db::open(url, config.database_pool)?;
-    let probe = Db::open(url, 1)?;
-    Ok(Arc::new(Node::new(config.clone(), db, probe, domains::ALL)))
+    let hub = Arc::new(Hub::default());
+    if let Some(url) = &config.public_url {
+        hub.set_public_url(url.clone());
+    }
+    let db = Db::of(hub.clone(), url, config.database_pool)?;
+    let probe = Db::of(hub, url, 1)?;
+    let net = Net::new(config)?;
+    let node = Node::new(config.clone(), db, probe, net, domains::ALL);
+    Ok(Arc::new(node))
 }

@@ -12,32 +12,42 @@ pub mod settings;
 pub mod statement;
 mod tap;
 pub mod tx;
+pub mod vault;
 
 pub use statement::{Bind, Statement};
 pub use tx::Tx;
 
+use std::sync::Arc;
+
 use diesel::sql_types::Integer;
 
-use crate::base::{Caller, Result};
+use crate::base::{Caller, Hub, Result};
 use error::{TRIES, is_collision};
 
 /// The database of the hub.
 #[derive(Clone)]
 pub struct Db {
     pool: pool::Pool,
+    hub: Arc<Hub>,
 }
 
 impl Db {
     /// Open a pool of `size` connections; none is made yet.
     pub fn open(url: &str, size: usize) -> anyhow::Result<Self> {
+        Self::of(Arc::default(), url, size)
+    }
+
+    /// Open a pool whose transactions belong to this hub.
+    pub fn of(hub: Arc<Hub>, url: &str, size: usize) -> anyhow::Result<Self> {
         Ok(Self {
             pool: pool::open(url, size)?,
+            hub,
         })
     }
 
-    /// The pool itself, for statements that are a transaction by themselves.
-    pub fn pool(&self) -> &pool::Pool {
-        &self.pool
+    /// The hub this database belongs to.
+    pub fn hub(&self) -> &Arc<Hub> {
+        &self.hub
     }
 
     /// Do something in one transaction and commit it. What collides with another transaction is done again.
@@ -48,7 +58,7 @@ impl Db {
     ) -> Result<T> {
         let mut tries = 1;
         loop {
-            let mut tx = Tx::begin(&self.pool, caller).await?;
+            let mut tx = Tx::begin(self, caller).await?;
             let done = match work(&mut tx).await {
                 Ok(done) => tx.commit().await.map(|()| done),
                 Err(error) => {

@@ -2,7 +2,7 @@
 
 use diesel::sql_types::{Nullable, Text};
 
-use super::pool::Pool;
+use super::Db;
 use super::statement::{Bind, Statement};
 use super::tx::Tx;
 use crate::base::{Caller, Error, Result};
@@ -57,9 +57,9 @@ pub fn check(caller: &Caller, entered: &[Entered]) -> Result<()> {
 }
 
 /// Whether a caller who was refused for lack of rights can enter at all.
-pub async fn still_valid(pool: &Pool, caller: &Caller) -> Result<()> {
+pub async fn still_valid(db: &Db, caller: &Caller) -> Result<()> {
     if matches!(caller, Caller::Session(_)) {
-        Tx::begin(pool, caller).await?.roll_back().await?;
+        Tx::begin(db, caller).await?.roll_back().await?;
     }
     Ok(())
 }

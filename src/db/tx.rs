@@ -1,35 +1,38 @@
 //! One transaction with its caller. It owns its connection; dropped unfinished, the connection is thrown away
 //! with whatever it had begun, so nothing of one caller can reach the next (S-129).
 
+use std::sync::Arc;
+
 use diesel::pg::Pg;
 use diesel::query_builder::{Query, QueryFragment, QueryId};
+use diesel::sql_types::{Nullable, Text, Uuid as SqlUuid};
 use diesel_async::methods::LoadQuery;
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use futures_util::future::{try_join, try_join4};
+use uuid::Uuid;
 
+use super::Db;
 use super::error::translate;
-use super::pool::{Lent, Pool, lend};
+use super::pool::{Lent, lend};
 use super::scope;
 use super::statement::Statement;
-use crate::base::{Caller, Result};
+use crate::base::{Caller, Hub, Result};
 
 /// An open transaction in which the caller's rights hold.
 pub struct Tx {
     lent: Option<Lent>,
     caller: Caller,
+    hub: Arc<Hub>,
 }
 
 impl Tx {
     /// Begin, and enter as `caller`: two statements in one flight.
-    pub async fn begin(pool: &Pool, caller: &Caller) -> Result<Self> {
-        Self::begin_on(lend(pool).await?, caller).await
+    pub async fn begin(db: &Db, caller: &Caller) -> Result<Self> {
+        Self::begin_on(lend(&db.pool).await?, db, caller).await
     }
 
-    async fn begin_on(lent: Lent, caller: &Caller) -> Result<Self> {
-        let mut tx = Self {
-            lent: Some(lent),
-            caller: caller.clone(),
-        };
+    async fn begin_on(lent: Lent, db: &Db, caller: &Caller) -> Result<Self> {
+        let mut tx = Self::over(lent, db, caller);
         let mut enter = scope::enter(caller);
         enter.about_to_run();
         let shape = enter.is_kept().then(|| enter.shape());
@@ -56,11 +59,7 @@ impl Tx {
     /// Run one statement as `caller` in a transaction of its own. Once the connection knows both statements,
     /// BEGIN, enter, the statement and COMMIT travel in one flight: entering fails closed, so the statement
     /// of a session that is over meets a login without rights.
-    pub async fn once<T, U>(
-        pool: &Pool,
-        caller: &Caller,
-        mut statement: Statement<T>,
-    ) -> Result<Vec<U>>
+    pub async fn once<T, U>(db: &Db, caller: &Caller, mut statement: Statement<T>) -> Result<Vec<U>>
     where
         T: 'static + Send,
         Statement<T>: Query + QueryFragment<Pg> + QueryId + Send,
@@ -72,18 +71,15 @@ impl Tx {
         let mut enter = scope::enter(caller);
         enter.about_to_run();
         let (main, first) = (statement.shape(), enter.shape());
-        let lent = lend(pool).await?;
+        let lent = lend(&db.pool).await?;
         if !(lent.warm.contains(&main) && lent.warm.contains(&first)) {
-            let mut tx = Self::begin_on(lent, caller).await?;
+            let mut tx = Self::begin_on(lent, db, caller).await?;
             let rows = tx.load_prepared(statement).await?;
             tx.commit().await?;
             return Ok(rows);
         }
         // Held as a transaction from here on: when the caller goes away meanwhile, the connection goes too.
-        let mut tx = Self {
-            lent: Some(lent),
-            caller: caller.clone(),
-        };
+        let mut tx = Self::over(lent, db, caller);
         let flown = {
             let conn = &tx.connection().diesel;
             let (mut a, mut b, mut c, mut d) = (conn, conn, conn, conn);
@@ -109,11 +105,60 @@ impl Tx {
                     tx.finished();
                 }
                 if error.is("42501") {
-                    scope::still_valid(pool, caller).await?;
+                    scope::still_valid(db, caller).await?;
                 }
                 Err(error)
             }
         }
+    }
+
+    fn over(lent: Lent, db: &Db, caller: &Caller) -> Self {
+        Self {
+            lent: Some(lent),
+            caller: caller.clone(),
+            hub: db.hub.clone(),
+        }
+    }
+
+    /// The hub whose transaction this is.
+    pub fn hub(&self) -> &Arc<Hub> {
+        &self.hub
+    }
+
+    /// Do something with the hub's own rights, then go on with the caller's. Who asked stays known: `auth.uid()` and
+    /// the journal still name the caller. For what an action has checked and row security cannot express.
+    pub async fn as_hub<T>(&mut self, work: impl AsyncFnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        let caller = self.caller.clone();
+        if caller == Caller::Hub {
+            return work(self).await;
+        }
+        let mut role = Statement::<Nullable<Text>>::new("select current_setting('role')");
+        role.about_to_run();
+        let roles: Vec<Option<String>> = self.load_prepared(role).await?;
+        let role = roles.into_iter().flatten().next().unwrap_or_default();
+        self.take_role("service_role").await?;
+        self.caller = Caller::Hub;
+        let done = work(self).await;
+        self.caller = caller;
+        // After an error of the database the transaction is over and so is the role.
+        match self.take_role(&role).await {
+            Err(error) if done.is_ok() => Err(error),
+            _ => done,
+        }
+    }
+
+    async fn take_role(&mut self, role: &str) -> Result<()> {
+        let mut take = Statement::<Nullable<Text>>::new("select set_config('role', ");
+        take.text(role).sql(", true)");
+        self.load::<_, Option<String>>(take).await.map(|_| ())
+    }
+
+    /// The account that asks, whatever rights it has at the moment.
+    pub async fn person(&mut self) -> Result<Option<Uuid>> {
+        let ids: Vec<Option<Uuid>> = self
+            .load(Statement::<Nullable<SqlUuid>>::new("select auth.uid()"))
+            .await?;
+        Ok(ids.into_iter().flatten().next())
     }
 
     /// Who asks.

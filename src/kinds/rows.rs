@@ -63,13 +63,13 @@ async fn run(db: &Db, plan: &mut Plan<'_>, hooks: &[Hook], caller: &Caller) -> R
         return run_with_expected_count(db, plan, how, caller).await;
     }
     if plan.prefer.rollback == Some(true) && plan.write.is_some() {
-        let mut tx = Tx::begin(db.pool(), caller).await?;
+        let mut tx = Tx::begin(db, caller).await?;
         let tried = write_checked(&mut tx, plan, hooks).await;
         tx.roll_back().await?;
         return tried;
     }
     if hooks.is_empty() && !needs_check(plan) {
-        match Tx::once(db.pool(), caller, sql::statement(plan, false)).await {
+        match Tx::once(db, caller, sql::statement(plan, false)).await {
             Err(error) if is_collision(&error) => {}
             done => return done.and_then(only),
         }

@@ -2,6 +2,7 @@
 
 use crate::kinds::actions::Action;
 use crate::kinds::verbs::Hook;
+use crate::node::work::{Cron, JobEntry, Reaction};
 
 /// What a domain plugs into the machinery.
 #[derive(Clone, Copy)]
@@ -12,6 +13,43 @@ pub struct Domain {
     pub actions: &'static [Action],
     /// What it does around generic writes.
     pub hooks: &'static [Hook],
+    /// What it does later.
+    pub jobs: &'static [JobEntry],
+    /// What it does by itself.
+    pub crons: &'static [Cron],
+    /// What it does about changes.
+    pub reactions: &'static [Reaction],
+}
+
+impl Domain {
+    /// A domain that plugs nothing in, to begin a manifest with.
+    pub const EMPTY: Self = Self {
+        name: "",
+        actions: &[],
+        hooks: &[],
+        jobs: &[],
+        crons: &[],
+        reactions: &[],
+    };
+}
+
+/// An entry for a job: `job!(mails::SendMail)`.
+#[macro_export]
+macro_rules! job {
+    ($job:ty) => {
+        $crate::node::work::JobEntry {
+            key: <$job as $crate::node::work::Job>::KEY,
+            lane: <$job as $crate::node::work::Job>::LANE,
+            tries: <$job as $crate::node::work::Job>::TRIES,
+            longest: <$job as $crate::node::work::Job>::LONGEST,
+            run: |node, payload, attempt| {
+                Box::pin(async move {
+                    let job: $job = $crate::node::domain::input(payload)?;
+                    $crate::node::work::Job::run(&job, node, attempt).await
+                })
+            },
+        }
+    };
 }
 
 /// An entry for a verb: `action!("kinds"."add", "One sentence.", (arguments) => plugins::add)`.
@@ -23,6 +61,18 @@ macro_rules! action {
     };
     (reads $kind:literal . $verb:literal, $about:literal, [$($name:literal : $type:literal),*] => $run:path) => {
         $crate::action!(@ $kind, $verb, true, $about, [$($name : $type),*] => $run)
+    };
+    ($kind:literal . $verb:literal as $seed:literal, $about:literal, [$($name:literal : $type:literal),*] => $run:path) => {
+        $crate::kinds::actions::Action {
+            seed_name: Some($seed),
+            ..$crate::action!(@ $kind, $verb, false, $about, [$($name : $type),*] => $run)
+        }
+    };
+    (reads $kind:literal . $verb:literal as $seed:literal, $about:literal, [$($name:literal : $type:literal),*] => $run:path) => {
+        $crate::kinds::actions::Action {
+            seed_name: Some($seed),
+            ..$crate::action!(@ $kind, $verb, true, $about, [$($name : $type),*] => $run)
+        }
     };
     (@ $kind:literal, $verb:literal, $reads:literal, $about:literal, [$($name:literal : $type:literal),*] => $run:path) => {
         $crate::kinds::actions::Action {

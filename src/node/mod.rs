@@ -1,6 +1,7 @@
 //! The plug board: what every door and job is handed. Types and sockets only, no logic of any domain.
 
 pub mod domain;
+pub mod work;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
@@ -15,7 +16,9 @@ use crate::kinds::actions::Action;
 use crate::kinds::plan::Limits;
 use crate::kinds::verbs::Hooks;
 use crate::kinds::{Kinds, catalog};
+use crate::net::Net;
 use domain::Domain;
+use work::{Cron, JobEntry, Reaction};
 
 /// A running hub.
 pub struct Node {
@@ -23,6 +26,7 @@ pub struct Node {
     pub db: Db,
     /// For probes only, so that a full pool does not make the hub look dead.
     pub probe: Db,
+    pub net: Net,
     signer: OnceLock<Signer>,
     pub hooks: Hooks,
     domains: &'static [Domain],
@@ -32,11 +36,12 @@ pub struct Node {
 
 impl Node {
     /// A hub over a database; closed until [`Node::open`] was called.
-    pub fn new(config: Config, db: Db, probe: Db, domains: &'static [Domain]) -> Self {
+    pub fn new(config: Config, db: Db, probe: Db, net: Net, domains: &'static [Domain]) -> Self {
         Self {
             config,
             db,
             probe,
+            net,
             signer: OnceLock::new(),
             hooks: Hooks(
                 domains
@@ -104,6 +109,21 @@ impl Node {
     /// The verb of this name.
     pub fn action(&self, name: &str) -> Option<&'static Action> {
         self.actions().find(|action| action.is_called(name))
+    }
+
+    /// Every job of every domain.
+    pub fn jobs(&self) -> impl Iterator<Item = &'static JobEntry> + use<> {
+        self.domains.iter().flat_map(|domain| domain.jobs)
+    }
+
+    /// What runs by itself.
+    pub fn crons(&self) -> impl Iterator<Item = &'static Cron> + use<> {
+        self.domains.iter().flat_map(|domain| domain.crons)
+    }
+
+    /// What follows from changes.
+    pub fn reactions(&self) -> impl Iterator<Item = &'static Reaction> + use<> {
+        self.domains.iter().flat_map(|domain| domain.reactions)
     }
 
     /// Call a verb by name.

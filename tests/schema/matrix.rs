@@ -175,7 +175,7 @@ async fn ask(
     targets: &[Target],
     problems: &mut Vec<String>,
 ) {
-    let mut tx = Tx::begin(stage.db.pool(), &actor.caller).await.unwrap();
+    let mut tx = Tx::begin(&stage.db, &actor.caller).await.unwrap();
     for (which, target) in ["the first owner's", "the second owner's"]
         .into_iter()
         .zip(targets)

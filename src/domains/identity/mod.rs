@@ -15,8 +15,7 @@ use crate::node::domain::Domain;
 /// What this domain plugs in.
 pub const DOMAIN: Domain = Domain {
     name: "identity",
-    actions: &[],
-    hooks: &[],
+    ..Domain::EMPTY
 };
 
 /// A refusal whose status the clients of the auth door expect beside its code.

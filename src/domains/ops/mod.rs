@@ -12,5 +12,5 @@ pub const DOMAIN: Domain = Domain {
         action!("kinds"."add", "Add a kind from a description of its columns; for developers.", ["kind": "jsonb"] => plugins::add),
         action!(reads "kinds"."list", "Every kind that the caller may see.", [] => plugins::list),
     ],
-    hooks: &[],
+    ..Domain::EMPTY
 };

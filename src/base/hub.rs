@@ -1,0 +1,36 @@
+//! What every transaction knows of the hub it belongs to, whichever process holds it. Filled while the hub starts.
+
+use std::sync::{Arc, OnceLock};
+
+use url::Url;
+
+use super::keyring::Keyring;
+
+/// The hub a transaction belongs to.
+#[derive(Debug, Default)]
+pub struct Hub {
+    public_url: OnceLock<Url>,
+    keyring: OnceLock<Arc<Keyring>>,
+}
+
+impl Hub {
+    /// The address that links are formed from, once it is known.
+    pub fn public_url(&self) -> Option<&Url> {
+        self.public_url.get()
+    }
+
+    /// Say the address; the first word counts.
+    pub fn set_public_url(&self, url: Url) {
+        self.public_url.get_or_init(|| url);
+    }
+
+    /// What seals and opens secrets; without one the vault is shut and everything else serves.
+    pub fn keyring(&self) -> Option<&Arc<Keyring>> {
+        self.keyring.get()
+    }
+
+    /// Hand over the keys; the first ones count.
+    pub fn set_keyring(&self, keyring: Arc<Keyring>) {
+        self.keyring.get_or_init(|| keyring);
+    }
+}
