@@ -46,6 +46,9 @@ pub fn run(config: &Config, serve: &Serve) -> anyhow::Result<()> {
         let mut config = config.clone();
         if config.public_url.is_none() {
             config.public_url = url::Url::parse(&format!("http://{address}")).ok();
+            if let Some(url) = &config.public_url {
+                node.db.hub().set_public_url(url.clone());
+            }
         }
         let server = doors::server(web::Data::from(node.clone()), listener, workers())?;
         let handle = server.handle();

@@ -139,6 +139,7 @@ begin
         execute format('create trigger hub_append_only before update or delete on %s for each row execute function hub.refuse_change()', tab);
         execute format('create trigger hub_append_only_all before truncate on %s for each statement execute function hub.refuse_change()', tab);
     end if;
+    if k.journaled then
     execute format('create trigger hub_journal_insert after insert on %s referencing new table as changed
         for each statement execute function hub.journal_insert(%L)', tab, owned_by);
     if not k.append_only then
@@ -146,6 +147,7 @@ begin
             for each statement execute function hub.journal_update(%L)', tab, owned_by);
         execute format('create trigger hub_journal_delete after delete on %s referencing old table as before
             for each statement execute function hub.journal_delete(%L)', tab, owned_by);
+    end if;
     end if;
 
     -- Links by a foreign key of one column to another kind. A composite one carries the owner and needs no look. Actors are

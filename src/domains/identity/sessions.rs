@@ -3,8 +3,7 @@
 
 use std::net::IpAddr;
 
-use chrono::{DateTime, Utc};
-use diesel::sql_types::{Bool, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{Bool, Jsonb, Text, Uuid as SqlUuid};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
@@ -81,7 +80,7 @@ pub async fn sign_in(node: &Node, email: &str, password: &str, from: &Origin) ->
     let begun = node
         .db
         .write(&Caller::Hub, async |tx| {
-            begin(tx, &account, rehashed.as_deref(), from).await
+            begin(tx, &account, "password", rehashed.as_deref(), from).await
         })
         .await?;
     begun.map_or_else(|| Err(wrong()), |begun| begun.shown(node))
@@ -93,7 +92,7 @@ pub async fn start(node: &Node, account: &Account, from: &Origin) -> Result<Valu
     let begun = node
         .db
         .write(&Caller::Hub, async |tx| {
-            begin(tx, account, None, from).await
+            begin(tx, account, "password", None, from).await
         })
         .await?;
     begun
@@ -206,8 +205,17 @@ pub async fn end(node: &Node, session: Uuid, scope: Scope) -> Result<()> {
 struct Begun {
     account: Account,
     session: Uuid,
-    since: DateTime<Utc>,
+    proof: Proof,
     refresh_token: String,
+}
+
+/// How the holder of a session proved himself.
+#[derive(Clone, Debug)]
+pub struct Proof {
+    /// aal1 | aal2
+    pub aal: String,
+    /// `[{"method", "timestamp"}]`
+    pub amr: Value,
 }
 
 enum Refreshed {
@@ -220,7 +228,7 @@ enum Refreshed {
 impl Begun {
     /// As GoTrue answers.
     fn shown(&self, node: &Node) -> Result<Value> {
-        let access = tokens::access(node, &self.account, self.session, self.since)?;
+        let access = tokens::access(node, &self.account, self.session, &self.proof)?;
         Ok(json!({
             "access_token": access.token,
             "token_type": "bearer",
@@ -236,6 +244,7 @@ impl Begun {
 async fn begin(
     tx: &mut Tx,
     seen: &Account,
+    method: &str,
     rehashed: Option<&str>,
     from: &Origin,
 ) -> Result<Option<Begun>> {
@@ -247,8 +256,8 @@ async fn begin(
     };
     account.may_sign_in()?;
 
-    let mut insert = Statement::<(SqlUuid, Timestamptz)>::new(
-        "insert into hub.sessions (user_id, role, user_agent, expires_at) values (",
+    let mut insert = Statement::<(SqlUuid, Text, Jsonb)>::new(
+        "insert into hub.sessions (user_id, role, user_agent, expires_at, amr) values (",
     );
     insert
         .bind(Bind::Uuid(account.id))
@@ -256,33 +265,73 @@ async fn begin(
         .bind(Bind::Text(from.user_agent.clone()))
         .sql(", now() + ")
         .text(LASTS)
-        .sql("::interval) returning id, created_at");
-    let rows: Vec<(Uuid, DateTime<Utc>)> = tx.load(insert).await?;
-    let Some((session, since)) = rows.into_iter().next() else {
+        .sql("::interval, ")
+        .append(proved_by(method))
+        .sql(") returning id, aal, amr");
+    let rows: Vec<(Uuid, String, Value)> = tx.load(insert).await?;
+    let Some((session, aal, amr)) = rows.into_iter().next() else {
         return Ok(None);
     };
+    let proof = Proof { aal, amr };
     let refresh_token = add_token(tx, session).await?;
     Ok(Some(Begun {
         account,
         session,
-        since,
+        proof,
         refresh_token,
     }))
 }
 
+/// SQL for one more proof, by this method, now.
+fn proved_by(method: &str) -> Statement {
+    let mut proof = Statement::new("jsonb_build_array(jsonb_build_object('method', ");
+    proof
+        .text(method)
+        .sql("::text, 'timestamp', extract(epoch from now())::bigint))");
+    proof
+}
+
+/// A running session proves itself by a second factor: it is `aal2` from now on, with a fresh pair of tokens.
+pub async fn step_up(node: &Node, session: Uuid, method: &str) -> Result<Value> {
+    let begun = node
+        .db
+        .write(&Caller::Hub, async |tx| {
+            let account = holder(tx, session).await?;
+            let mut update = Statement::<(Text, Jsonb)>::new(
+                "update hub.sessions set aal = 'aal2', amr = amr || ",
+            );
+            update
+                .append(proved_by(method))
+                .sql(" where id = ")
+                .bind(Bind::Uuid(session))
+                .sql(" returning aal, amr");
+            let rows: Vec<(String, Value)> = tx.load(update).await?;
+            let (aal, amr) = rows.into_iter().next().ok_or_else(over)?;
+            let refresh_token = add_token(tx, session).await?;
+            Ok(Begun {
+                account,
+                session,
+                proof: Proof { aal, amr },
+                refresh_token,
+            })
+        })
+        .await?;
+    begun.shown(node)
+}
+
 /// Use a refresh token up. The verdict is an answer and not an error, because what it did must be committed.
 async fn use_up(tx: &mut Tx, token: &str) -> Result<Refreshed> {
-    type Row = (SqlUuid, SqlUuid, Timestamptz, Bool, Bool);
+    type Row = (SqlUuid, SqlUuid, Text, Jsonb, Bool, Bool);
     let mut select = Statement::<Row>::new(
-        "select s.id, s.user_id, s.created_at, r.used_at is not null, coalesce(s.expires_at <= now(), false) \
+        "select s.id, s.user_id, s.aal, s.amr, r.used_at is not null, coalesce(s.expires_at <= now(), false) \
          from hub.refresh_tokens r join hub.sessions s on s.id = r.session_id \
          where s.user_id is not null and r.token_hash = ",
     );
     select
         .bind(Bind::Bytes(token_hash(token)))
         .sql(" for update of s, r");
-    let rows: Vec<(Uuid, Uuid, DateTime<Utc>, bool, bool)> = tx.load(select).await?;
-    let Some((session, user, since, is_used, is_over)) = rows.into_iter().next() else {
+    let rows: Vec<(Uuid, Uuid, String, Value, bool, bool)> = tx.load(select).await?;
+    let Some((session, user, aal, amr, is_used, is_over)) = rows.into_iter().next() else {
         return Ok(Refreshed::Unknown);
     };
     if is_used || is_over {
@@ -310,7 +359,7 @@ async fn use_up(tx: &mut Tx, token: &str) -> Result<Refreshed> {
     Ok(Refreshed::Again(Box::new(Begun {
         account,
         session,
-        since,
+        proof: Proof { aal, amr },
         refresh_token,
     })))
 }
@@ -336,11 +385,7 @@ async fn holder(tx: &mut Tx, session: Uuid) -> Result<Account> {
     select.bind(Bind::Uuid(session));
     let users: Vec<Uuid> = tx.load(select).await?;
     let Some(user) = users.first() else {
-        return Err(refusal(
-            403,
-            "session_not_found",
-            "Session from session_id claim in JWT does not exist",
-        ));
+        return Err(over());
     };
     accounts::by_id(tx, *user).await?.ok_or_else(|| {
         refusal(
@@ -349,6 +394,14 @@ async fn holder(tx: &mut Tx, session: Uuid) -> Result<Account> {
             "User from sub claim in JWT does not exist",
         )
     })
+}
+
+fn over() -> crate::base::Error {
+    refusal(
+        403,
+        "session_not_found",
+        "Session from session_id claim in JWT does not exist",
+    )
 }
 
 async fn delete(tx: &mut Tx, user: Uuid, session: Uuid, scope: Scope) -> Result<()> {

@@ -1,13 +1,14 @@
 //! The tokens that this domain gives away: access tokens for sessions, the public key, keys for programs.
 //! They are signed and read in `base::token`.
 
-use chrono::{DateTime, Duration, Utc};
+use chrono::Duration;
 use diesel::sql_types;
 use serde_json::json;
 use uuid::Uuid;
 
 use super::accounts::Account;
 use super::refusal;
+use super::sessions::Proof;
 use crate::base::{Caller, Result, clock};
 use crate::db::{Bind, Statement};
 use crate::node::Node;
@@ -19,13 +20,8 @@ pub struct Access {
     pub expires_at: i64,
 }
 
-/// An access token for a session of this account, which signed in with its password at `since`.
-pub fn access(
-    node: &Node,
-    account: &Account,
-    session: Uuid,
-    since: DateTime<Utc>,
-) -> Result<Access> {
+/// An access token for a session of this account, whose holder proved himself like this.
+pub fn access(node: &Node, account: &Account, session: Uuid, proof: &Proof) -> Result<Access> {
     let now = clock::now();
     let expires_in = i64::from(node.config.access_token_seconds);
     let expires_at = (now + Duration::seconds(expires_in)).timestamp();
@@ -44,8 +40,8 @@ pub fn access(
         "app_metadata": account.app_metadata,
         "user_metadata": account.user_metadata,
         "role": "authenticated",
-        "aal": "aal1",
-        "amr": [{ "method": "password", "timestamp": since.timestamp() }],
+        "aal": proof.aal,
+        "amr": proof.amr,
         "session_id": session,
         "is_anonymous": account.is_anonymous,
     }));

@@ -187,7 +187,7 @@ async fn nothing_here(request: HttpRequest) -> HttpResponse {
 }
 
 /// The session that the bearer token proves; whether it still stands is for the database to say.
-fn session(node: &Node, request: &HttpRequest) -> Result<Uuid> {
+pub(super) fn session(node: &Node, request: &HttpRequest) -> Result<Uuid> {
     let bad = |told: String| {
         let told = Told::new("bad_jwt", told).status(403);
         Error::Forbidden(Box::new(told))
@@ -215,7 +215,7 @@ fn session(node: &Node, request: &HttpRequest) -> Result<Uuid> {
 }
 
 /// A body of JSON, whatever its type is said to be.
-async fn read<T: DeserializeOwned>(payload: web::Payload) -> Result<T> {
+pub(super) async fn read<T: DeserializeOwned>(payload: web::Payload) -> Result<T> {
     let bytes = gate::body(payload, LONGEST).await.map_err(|error| {
         let status = error.status();
         let message = error
@@ -236,17 +236,17 @@ async fn read<T: DeserializeOwned>(payload: web::Payload) -> Result<T> {
     })
 }
 
-fn filled(text: Option<String>) -> Option<String> {
+pub(super) fn filled(text: Option<String>) -> Option<String> {
     text.filter(|text| !text.is_empty())
 }
 
-fn parameter(request: &HttpRequest, name: &str) -> Option<String> {
+pub(super) fn parameter(request: &HttpRequest, name: &str) -> Option<String> {
     url::form_urlencoded::parse(request.query_string().as_bytes())
         .find(|(key, _)| key == name)
         .map(|(_, value)| value.into_owned())
 }
 
-fn origin(request: &HttpRequest) -> Origin {
+pub(super) fn origin(request: &HttpRequest) -> Origin {
     Origin {
         address: request.peer_addr().map(|peer| peer.ip()),
         user_agent: request
@@ -257,7 +257,7 @@ fn origin(request: &HttpRequest) -> Origin {
     }
 }
 
-fn unfit(message: &str) -> Error {
+pub(super) fn unfit(message: &str) -> Error {
     Error::Invalid(Box::new(
         Told::new("validation_failed", message).status(400),
     ))
@@ -269,7 +269,7 @@ fn no_phones() -> Error {
     ))
 }
 
-fn answer(request: &HttpRequest, done: Result<Value>) -> HttpResponse {
+pub(super) fn answer(request: &HttpRequest, done: Result<Value>) -> HttpResponse {
     match done {
         Ok(value) => HttpResponse::Ok().json(value),
         Err(error) => refused(request, &error),
@@ -277,7 +277,7 @@ fn answer(request: &HttpRequest, done: Result<Value>) -> HttpResponse {
 }
 
 /// An error in GoTrue's shape: since 2024 `code` is text; older clients, who say no version, read `error_code`.
-fn refused(request: &HttpRequest, error: &Error) -> HttpResponse {
+pub(super) fn refused(request: &HttpRequest, error: &Error) -> HttpResponse {
     reply::log(error);
     let is_dated = request
         .headers()

@@ -1,0 +1,35 @@
+-- Jobs are leased, so that a process that dies or freezes loses them; one process at a time does what must be done once;
+-- sessions remember how their holder proved himself.
+
+alter table job_records
+    add column leased_by text,
+    add column leased_until timestamptz;
+comment on column job_records.leased_by is 'The process that runs it.';
+comment on column job_records.leased_until is 'When that process has not said by then that it still works, another takes over.';
+drop index job_records_due_idx;
+create index job_records_due_idx on job_records (queue, scheduled_for, id) where status = 'enqueued';
+create index job_records_leased_idx on job_records (leased_until) where status = 'running';
+create index job_records_dead_idx on job_records (updated_at) where status = 'dead';
+
+-- Who does what only one process may do at a time.
+create table hub.leases (
+    name text primary key,
+    holder text not null,
+    until timestamptz not null
+);
+
+-- When each thing that runs by itself is due again.
+create table hub.cron_due (
+    name text primary key,
+    schedule text not null,
+    due_at timestamptz not null
+);
+
+-- Machinery that changes all the time is not news: it stays out of the journal.
+alter table hub.kinds add column journaled boolean not null default true;
+update hub.kinds set journaled = false where name in ('job_records', 'cron_logs', 'audit_log', 'embeddings');
+
+alter table hub.sessions
+    add column aal text not null default 'aal1' constraint sessions_aal_listed check (aal in ('aal1', 'aal2')),
+    add column amr jsonb not null default '[]';
+comment on column hub.sessions.amr is 'How the holder proved himself: [{"method", "timestamp"}], the latest last.';
