@@ -12,6 +12,7 @@ mod support;
 
 mod clients;
 mod commands;
+mod dead_letters;
 mod first_day;
 mod kinds_at_run_time;
 mod operators_schema;

@@ -12,6 +12,7 @@
 mod support;
 
 mod attacks;
+mod clocks;
 mod crash;
 mod jobs;
 mod leases;
