@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use lettre::message::Mailbox;
-use lettre::message::header::ContentType;
+use lettre::message::header::{ContentType, HeaderName, HeaderValue};
 use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
 
 use crate::base::config::Config;
@@ -18,6 +18,9 @@ pub struct Letter {
     /// Plain text.
     pub text: String,
 }
+
+/// Tells programs not to answer (RFC 3834).
+const AUTO_SUBMITTED: HeaderName = HeaderName::new_from_ascii_str("Auto-Submitted");
 
 /// The way mail leaves.
 pub struct Mail {
@@ -59,7 +62,7 @@ impl Mail {
         match &self.way {
             Way::Smtp(server) => match server.send(message).await {
                 Ok(_) => Ok(()),
-                Err(error) if error.is_permanent() => Err(Error::invalid(
+                Err(error) if is_for_good(&error) => Err(Error::invalid(
                     "mail.refused",
                     format!("The mail server refuses this letter: {error}"),
                 )),
@@ -118,10 +121,28 @@ impl Mail {
             .from(self.from.clone())
             .to(to)
             .subject(subject)
+            .message_id(Some(format!(
+                "<{}@{}>",
+                uuid::Uuid::now_v7(),
+                self.from.email.domain()
+            )))
+            .raw_header(HeaderValue::new(
+                AUTO_SUBMITTED,
+                "auto-generated".to_owned(),
+            ))
             .header(ContentType::TEXT_PLAIN)
             .body(letter.text.clone())
             .map_err(Error::broken)
     }
+}
+
+/// Whether another try would end the same. What is wrong with our own login (RFC 4954) the operator can mend; what the
+/// client can't even say, such as an address this server has no letters for, stays unsaid.
+fn is_for_good(error: &lettre::transport::smtp::Error) -> bool {
+    let is_about_login = error
+        .status()
+        .is_some_and(|status| status.to_string().starts_with("53"));
+    (error.is_permanent() && !is_about_login) || error.is_client()
 }
 
 fn unwritten(error: std::io::Error) -> Error {
