@@ -64,6 +64,10 @@ pub struct Config {
     /// (`MADE_OPEN_REAUTHENTICATE`).
     #[serde(deserialize_with = "on_or_off")]
     pub reauthenticate: bool,
+    /// How many jobs of each queue this process runs side by side (`MADE_OPEN_JOBS_WIDTH`).
+    pub jobs_width: usize,
+    /// Connections to the database that jobs have for themselves (`MADE_OPEN_JOBS_POOL`).
+    pub jobs_pool: usize,
     /// Where mail goes out; without it mail is written into files in the data directory (`SMTP_URL`).
     pub smtp_url: Option<Secret>,
     /// Whom mail of the hub comes from (`MADE_OPEN_MAIL_FROM`).
@@ -90,6 +94,8 @@ struct Defaults {
     access_token_seconds: u32,
     redirect_urls: &'static str,
     reauthenticate: bool,
+    jobs_width: usize,
+    jobs_pool: usize,
     mail_from: &'static str,
     log_format: &'static str,
     limits: bool,
@@ -129,6 +135,8 @@ pub fn load(flags: &Flags) -> anyhow::Result<Config> {
         access_token_seconds: 3600,
         redirect_urls: "",
         reauthenticate: false,
+        jobs_width: 16,
+        jobs_pool: 4,
         mail_from: "Made Open <hub@localhost>",
         log_format: "text",
         limits: true,
