@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
-use lettre::message::Mailbox;
-use lettre::message::header::{ContentType, HeaderName, HeaderValue};
+use lettre::message::header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue};
+use lettre::message::{Body, Mailbox};
 use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
 
 use crate::base::config::Config;
@@ -131,9 +131,21 @@ impl Mail {
                 "auto-generated".to_owned(),
             ))
             .header(ContentType::TEXT_PLAIN)
-            .body(letter.text.clone())
+            .body(body(&letter.text)?)
             .map_err(Error::broken)
     }
+}
+
+/// Plain text travels as it is, so that a link in a file can be opened; only what needs it is encoded.
+fn body(text: &str) -> Result<Body> {
+    /// The longest line of RFC 5322, without its end.
+    const LONGEST_LINE: usize = 998;
+    let is_plain = text.is_ascii() && text.lines().all(|line| line.len() <= LONGEST_LINE);
+    if !is_plain {
+        return Ok(Body::new(text.to_owned()));
+    }
+    Body::new_with_encoding(text.to_owned(), ContentTransferEncoding::SevenBit)
+        .map_err(|_| Error::broken(anyhow::anyhow!("a letter is not what it was taken for")))
 }
 
 /// Whether another try would end the same. What is wrong with our own login (RFC 4954) the operator can mend; what the

@@ -283,7 +283,10 @@ async fn s_115_guessing_is_slow_and_locks_nobody_out() {
     // From everywhere: then a password alone does not do any more, the right one neither, until the owner read his mail.
     let admin = hub.database.admin().await;
     let counted = admin
-        .execute("update hub.tries set count = 50 where count >= $1", &[&wrong])
+        .execute(
+            "update hub.tries set count = 50 where count >= $1",
+            &[&wrong],
+        )
         .await;
     assert!(counted.unwrap() >= 1);
     let answer = from(&hub, &home, "token?grant_type=password", right.clone()).await;

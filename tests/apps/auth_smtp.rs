@@ -70,12 +70,7 @@ impl Server {
             .map(|path| serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap())
             .filter(|letter: &Value| letter["to"].as_array().unwrap().contains(&json!(to)))
             .map(|letter| {
-                let text = letter["text"].as_str().unwrap().replace("\r\n", "\n");
-                let (head, text) = text.split_once("\n\n").unwrap();
-                let read = Letter {
-                    head: head.to_owned(),
-                    text: text.to_owned(),
-                };
+                let read = Letter::of(letter["text"].as_str().unwrap());
                 (letter, read)
             })
             .collect()
@@ -125,6 +120,8 @@ async fn letters_go_by_way_of_a_mail_server() {
         assert_eq!(found.len(), 1, "{header}: {letter:?}");
         assert!(found[0].contains(value), "{header}: {found:?}");
     }
+    assert!(letter.text.starts_with("Hello Amina Öztürk,"), "{letter:?}");
+    assert!(letter.link().contains("&type=signup&"), "{letter:?}");
     sign_up("bruno@example.org", "Bruno").await;
     let (_, letter) = server.letter("bruno@example.org").await;
     assert!(letter.text.starts_with("Hello Bruno,"), "{letter:?}");

@@ -18,11 +18,21 @@ pub struct Letter {
 impl Letter {
     /// Read one.
     pub fn read(path: &Path) -> Self {
-        let raw = std::fs::read_to_string(path).unwrap().replace("\r\n", "\n");
+        Self::of(&std::fs::read_to_string(path).unwrap())
+    }
+
+    /// From what travels.
+    pub fn of(raw: &str) -> Self {
+        let raw = raw.replace("\r\n", "\n");
         let (head, text) = raw.split_once("\n\n").unwrap();
+        let is_encoded = head.contains("quoted-printable");
         Self {
             head: head.to_owned(),
-            text: text.to_owned(),
+            text: if is_encoded {
+                decoded(text)
+            } else {
+                text.to_owned()
+            },
         }
     }
 
@@ -123,4 +133,18 @@ impl TestHub {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
+}
+
+/// Quoted-printable text (RFC 2045) as it was meant.
+fn decoded(text: &str) -> String {
+    let text = text.replace("=\n", "");
+    let mut bytes = Vec::new();
+    let mut rest = text.as_str();
+    while let Some((before, after)) = rest.split_once('=') {
+        bytes.extend(before.bytes());
+        bytes.push(u8::from_str_radix(&after[..2], 16).unwrap());
+        rest = &after[2..];
+    }
+    bytes.extend(rest.bytes());
+    String::from_utf8(bytes).unwrap()
 }
