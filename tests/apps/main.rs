@@ -10,6 +10,9 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod auth;
+mod auth_attacks;
+mod auth_smtp;
 mod clients;
 mod commands;
 mod dead_letters;

@@ -13,3 +13,4 @@ grant select (name) on hub.kinds to anon, authenticated;
 grant select on hub.kinds, hub.journal, hub.versions to service_role;
 grant select, insert, update, delete on hub.leases, hub.cron_due to service_role;
 grant select, insert, update, delete on hub.sessions, hub.refresh_tokens, hub.one_time_links, hub.settings to service_role;
+grant select, insert, update, delete on hub.auth_codes, hub.tries to service_role;
