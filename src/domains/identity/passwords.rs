@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, SaltString};
 use argon2::{Algorithm, Argon2, Params, Version};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 use serde_json::json;
 use tokio::sync::Semaphore;
 use unicode_normalization::UnicodeNormalization;
 
 use crate::base::error::Told;
-use crate::base::secret::{random, random_token};
+use crate::base::secret::random;
 use crate::base::{Error, Result};
 
 /// The shortest and the longest password, in bytes.
@@ -26,8 +28,14 @@ static ROOM: Semaphore = Semaphore::const_new(2);
 /// How long a request waits for its turn.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What the password of an account that does not exist is compared with.
-static NOBODYS: LazyLock<Option<String>> = LazyLock::new(|| hash_now(&random_token()).ok());
+/// What the password of an account that does not exist is compared with: no password has this hash, and making it up
+/// costs nothing, so that also the first comparison is one computation.
+static NOBODYS: LazyLock<String> = LazyLock::new(|| {
+    let (memory, passes, lanes) = COST;
+    let salt = STANDARD_NO_PAD.encode(random::<16>());
+    let hash = STANDARD_NO_PAD.encode(random::<32>());
+    format!("$argon2id$v=19$m={memory},t={passes},p={lanes}${salt}${hash}")
+});
 
 /// Whether a password was right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,11 +91,7 @@ pub async fn verify(password: &str, kept: Option<String>) -> Result<Verdict> {
     }
     in_turn(move || {
         let known = kept.is_some();
-        // Made by whoever comes first, not by the first who has no account.
-        let nobodys = &*NOBODYS;
-        let Some(against) = kept.or_else(|| nobodys.clone()) else {
-            return Verdict::Wrong;
-        };
+        let against = kept.unwrap_or_else(|| NOBODYS.clone());
         match PasswordHash::new(&against) {
             Ok(parsed) => match engine().verify_password(password.as_bytes(), &parsed) {
                 Ok(()) if !known => Verdict::Wrong,
@@ -339,6 +343,13 @@ mod tests {
         assert_eq!(
             verify("anna walks the dog", None).await.unwrap(),
             Verdict::Wrong
+        );
+        // As costly as anybody's.
+        let nobodys = PasswordHash::new(&NOBODYS).unwrap();
+        let own = hash_now("anna walks the dog").unwrap();
+        assert_eq!(
+            Params::try_from(&nobodys).unwrap(),
+            Params::try_from(&PasswordHash::new(&own).unwrap()).unwrap()
         );
         let broken = Some("$argon2id$not".to_owned());
         assert_eq!(
