@@ -3,8 +3,11 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
-use lettre::message::header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue};
+use lettre::message::header::{
+    ContentTransferEncoding, ContentType, HeaderName, HeaderValue, MIME_VERSION_1_0,
+};
 use lettre::message::{Body, Mailbox};
+use lettre::transport::smtp::AsyncSmtpTransportBuilder;
 use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
 
 use crate::base::config::Config;
@@ -29,7 +32,8 @@ pub struct Mail {
 }
 
 enum Way {
-    Smtp(Box<AsyncSmtpTransport<Tokio1Executor>>),
+    /// A connection per letter: there are few, and a pool would have to be made and dropped inside a runtime.
+    Smtp(Box<AsyncSmtpTransportBuilder>),
     Files(PathBuf),
 }
 
@@ -48,8 +52,7 @@ impl Mail {
                             "smtp_url cannot be read; it is like smtps://user:password@mail.example"
                         )
                     })?
-                    .timeout(Some(std::time::Duration::from_secs(10)))
-                    .build(),
+                    .timeout(Some(std::time::Duration::from_secs(10))),
             )),
             None => Way::Files(config.data_dir.join("mail")),
         };
@@ -60,7 +63,7 @@ impl Mail {
     pub async fn send(&self, letter: &Letter) -> Result<()> {
         let message = self.message(letter)?;
         match &self.way {
-            Way::Smtp(server) => match server.send(message).await {
+            Way::Smtp(server) => match connected(server).send(message).await {
                 Ok(_) => Ok(()),
                 Err(error) if is_for_good(&error) => Err(Error::invalid(
                     "mail.refused",
@@ -92,7 +95,7 @@ impl Mail {
         match &self.way {
             Way::Smtp(server) => {
                 anyhow::ensure!(
-                    server.test_connection().await?,
+                    connected(server).test_connection().await?,
                     "the mail server does not greet"
                 );
                 Ok(())
@@ -130,10 +133,15 @@ impl Mail {
                 AUTO_SUBMITTED,
                 "auto-generated".to_owned(),
             ))
+            .header(MIME_VERSION_1_0)
             .header(ContentType::TEXT_PLAIN)
             .body(body(&letter.text))
             .map_err(Error::broken)
     }
+}
+
+fn connected(server: &AsyncSmtpTransportBuilder) -> AsyncSmtpTransport<Tokio1Executor> {
+    server.clone().build()
 }
 
 /// Plain text travels as it is, so that a link in a file can be opened; only what needs it is encoded.
