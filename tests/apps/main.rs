@@ -15,6 +15,7 @@ mod auth_attacks;
 mod auth_smtp;
 mod clients;
 mod commands;
+mod dead_letters;
 mod first_day;
 mod kinds_at_run_time;
 mod operators_schema;
