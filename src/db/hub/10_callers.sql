@@ -17,8 +17,7 @@ language sql stable parallel safe as $$
     select nullif(current_setting('request.jwt.claims', true), '')::jsonb
 $$;
 
--- What a session may say of itself; null when it is revoked, over or idle for long. Of a banned or closed account there is
--- none: hub.end_sessions sees to it.
+-- What a session may say of itself; null when it is revoked, over or idle for long, or its account banned or deleted.
 -- In plpgsql, which keeps its plan: every request asks this, and planning it anew would cost more than the rest of entering.
 drop function if exists hub.session_claims(uuid);
 create function hub.session_claims(session uuid) returns jsonb
@@ -34,9 +33,11 @@ begin
         'tenant_id', p.organization_id)
     into claims
     from hub.sessions s
+    left join public.users u on u.id = s.user_id
     left join public.user_profile p on p.user_id = s.user_id
     where s.id = session and (s.expires_at is null or s.expires_at > now())
-        and (s.user_id is null or s.refreshed_at > now() - interval '14 days');
+        and (s.user_id is null or (s.refreshed_at > now() - interval '14 days'
+            and u.id is not null and u.deleted_at is null and (u.banned_until is null or u.banned_until <= now())));
     return claims;
 end
 $$;
