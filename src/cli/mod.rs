@@ -135,7 +135,7 @@ fn version(licences: bool, json: bool) -> anyhow::Result<()> {
 }
 
 fn log_to_stderr(config: &Config) {
-    let filter = tracing_subscriber::EnvFilter::new(config::log_filter());
+    let filter = tracing_subscriber::EnvFilter::new(config::log_filter(false));
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
