@@ -138,7 +138,10 @@ pub struct Flags {
 /// Variables with our prefix that are not settings of a running hub: those of the build and of the tests.
 fn is_setting(key: &str) -> bool {
     let is_file = SETTINGS.iter().any(|setting| {
-        setting.is_secret && key.strip_suffix("_file").is_some_and(|key| key == setting.name)
+        setting.is_secret
+            && key
+                .strip_suffix("_file")
+                .is_some_and(|key| key == setting.name)
     });
     key != "config" && !is_file && !key.starts_with("postgres_") && !key.starts_with("test_")
 }
@@ -279,6 +282,18 @@ pub fn default_data_dir() -> PathBuf {
 /// Make a relative data directory absolute, so that a child process finds it.
 pub fn absolute(path: &Path) -> anyhow::Result<PathBuf> {
     std::path::absolute(path).with_context(|| format!("cannot resolve {}", path.display()))
+}
+
+/// Bytes that are free where a path lies, or where it would; nothing when that can't be told.
+pub fn free_space(path: &Path) -> Option<u64> {
+    let there = path.ancestors().find(|part| part.exists())?;
+    let there = if there.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        there
+    };
+    let told = rustix::fs::statvfs(there).ok()?;
+    Some(told.f_bavail.saturating_mul(told.f_frsize))
 }
 
 /// The filter for log lines (`RUST_LOG`), else a quiet one, or one that tells more of the hub itself.

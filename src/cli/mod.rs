@@ -5,6 +5,7 @@ pub mod accounts;
 mod database;
 pub mod database_run;
 mod kinds;
+mod log;
 mod open;
 mod serve;
 
@@ -13,7 +14,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::base::config::{self, Config, Flags};
+use crate::base::config::{self, Flags};
 
 /// A person's or a community's hub: their data, a market, a commons and DAOs, federated over ActivityPub.
 ///
@@ -109,7 +110,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         return bootstrap.run().map(|()| ExitCode::SUCCESS);
     }
     let config = config::load(&flags)?;
-    log_to_stderr(&config);
+    log::to_stderr(&config, false);
     match cli.command {
         None => serve::run(&config, &serve::Serve::default()),
         Some(Command::Serve(serve)) => serve::run(&config, &serve),
@@ -132,22 +133,6 @@ fn version(licences: bool, json: bool) -> anyhow::Result<()> {
         return print_json(&serde_json::json!({ "version": version, "licence": "AGPL-3.0-only" }));
     }
     print(&format!("made-open {version}"))
-}
-
-fn log_to_stderr(config: &Config) {
-    let filter = tracing_subscriber::EnvFilter::new(config::log_filter(false));
-    let lines = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
-        .with_writer(std::io::stderr);
-    let set = if config.log_format == "json" {
-        lines.json().try_init()
-    } else {
-        lines.with_target(false).try_init()
-    };
-    if set.is_err() {
-        note("logging was set up already");
-    }
 }
 
 /// A line for the person at the terminal; a closed standard error never stops the hub.

@@ -1,14 +1,16 @@
 //! `made-open serve`: start the database, bring it up, open the doors, stop everything cleanly.
 
 use std::net::TcpListener;
+use std::sync::Arc;
 use std::time::Duration;
 
+use actix_web::dev::ServerHandle;
 use actix_web::web;
 use anyhow::{Context, bail};
 use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{note, open};
+use super::{log, note, open};
 use crate::base::config::Config;
 use crate::db::embedded::Embedded;
 use crate::db::{check, migrate, pool};
@@ -50,7 +52,14 @@ pub fn run(config: &Config, serve: &Serve) -> anyhow::Result<()> {
                 node.db.hub().set_public_url(url.clone());
             }
         }
-        let server = doors::server(web::Data::from(node.clone()), listener, workers())?;
+        let gate = web::Data::new(doors::gate::Gate::new(&node));
+        let figures = figures_apart(&node)?;
+        let server = doors::server(
+            web::Data::from(node.clone()),
+            gate.clone(),
+            listener,
+            workers(),
+        )?;
         let handle = server.handle();
         let serving = tokio::spawn(server);
         let ready = tokio::select! {
@@ -71,6 +80,7 @@ pub fn run(config: &Config, serve: &Serve) -> anyhow::Result<()> {
             status = ended(found.embedded.as_mut()) => Some(status),
             () = follow_catalogue(&node, &found.url) => None,
             hung_up = reload_on_hangup(&node) => hung_up.map(|()| None)?,
+            () = tidy_up(&gate) => None,
         };
         node.stop_soon();
         if let Some(status) = ended {
@@ -81,6 +91,9 @@ pub fn run(config: &Config, serve: &Serve) -> anyhow::Result<()> {
         tokio::select! {
             () = handle.stop(true) => drop(serving.await),
             () = ends.told_to_stop() => note("Stopping at once."),
+        }
+        if let Some(figures) = figures {
+            figures.stop(false).await;
         }
         Ok(())
     });
@@ -109,6 +122,32 @@ async fn make_ready(node: &Node, found: &open::Found, serve: &Serve) -> anyhow::
     check::refuse_unless_safe(&node.db).await?;
     node.open().await?;
     Ok(())
+}
+
+/// The figures on a port of their own, where the settings want one.
+fn figures_apart(node: &Arc<Node>) -> anyhow::Result<Option<ServerHandle>> {
+    let Some(bind) = &node.config.metrics_bind else {
+        return Ok(None);
+    };
+    let listener = TcpListener::bind(bind).with_context(|| format!("cannot listen on {bind}"))?;
+    note(&format!(
+        "Figures: http://{}/metrics",
+        listener.local_addr()?
+    ));
+    let server = doors::metrics::server(web::Data::from(node.clone()), listener)?;
+    let handle = server.handle();
+    tokio::spawn(server);
+    Ok(Some(handle))
+}
+
+/// Every now and then, what piles up is put away and what was not said is summed up.
+async fn tidy_up(gate: &doors::gate::Gate) {
+    let mut now = tokio::time::interval(Duration::from_secs(5));
+    loop {
+        now.tick().await;
+        gate.tidy();
+        log::tell_repeated();
+    }
 }
 
 /// The database may start later than the hub.

@@ -5,6 +5,7 @@ pub mod bootstrap;
 pub mod check;
 pub mod embedded;
 pub mod error;
+pub mod look;
 pub mod migrate;
 pub mod once;
 pub mod pool;
@@ -104,7 +105,11 @@ impl Db {
     /// How many connections are lent, how many there may be, and how many requests wait for one.
     pub fn pool_use(&self) -> (usize, usize, usize) {
         let now = self.pool.status();
-        (now.size.saturating_sub(now.available), now.max_size, now.waiting)
+        (
+            now.size.saturating_sub(now.available),
+            now.max_size,
+            now.waiting,
+        )
     }
 
     /// Whether the server answers at all.

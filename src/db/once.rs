@@ -126,9 +126,8 @@ impl Once {
 
     /// Take the key in a transaction that has just begun.
     pub(super) async fn take(&self, tx: &mut Tx) -> Result<()> {
-        let mut take = Statement::<KnownTypes>::new(
-            "select state, status, headers, body from hub.take_key(",
-        );
+        let mut take =
+            Statement::<KnownTypes>::new("select state, status, headers, body from hub.take_key(");
         take.text(&self.otherwise)
             .sql(", ")
             .bind(Bind::Bytes(token_hash(&self.key)))

@@ -5,6 +5,8 @@ use chrono::{DateTime, Utc};
 use diesel::sql_types::{Nullable, Uuid as SqlUuid};
 use uuid::Uuid;
 
+pub mod figures;
+
 pub use crate::node::work::{Attempt, Cron, Job, JobEntry, Lane};
 
 use crate::base::{Error, Result};

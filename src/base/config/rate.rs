@@ -146,7 +146,15 @@ mod tests {
         let rate: Rate = "10/5min".parse().unwrap();
         assert_eq!((rate.count, rate.seconds), (10, 300));
         for text in [
-            "", "10", "0/min", "10/0min", "-1/h", "10/year", "1/99999999d", "x/h", "1//h",
+            "",
+            "10",
+            "0/min",
+            "10/0min",
+            "-1/h",
+            "10/year",
+            "1/99999999d",
+            "x/h",
+            "1//h",
         ] {
             assert!(text.parse::<Rate>().is_err(), "{text}");
         }

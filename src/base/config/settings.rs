@@ -346,7 +346,11 @@ mod tests {
             figment::error::Kind::UnknownField(_, expected) => Some(expected),
             _ => None,
         });
-        names.unwrap().iter().map(|name| (*name).to_owned()).collect()
+        names
+            .unwrap()
+            .iter()
+            .map(|name| (*name).to_owned())
+            .collect()
     }
 
     #[test]
