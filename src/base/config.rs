@@ -63,6 +63,13 @@ pub struct Config {
     pub autoconfirm: bool,
     /// Seconds an access token lives (`MADE_OPEN_ACCESS_TOKEN_SECONDS`).
     pub access_token_seconds: u32,
+    /// How many jobs of each queue this process runs side by side (`MADE_OPEN_JOBS_WIDTH`).
+    pub jobs_width: usize,
+    /// Connections to the database that jobs have for themselves (`MADE_OPEN_JOBS_POOL`).
+    pub jobs_pool: usize,
+    /// After how many seconds without a word from the process that runs a job another takes it
+    /// (`MADE_OPEN_JOBS_LEASE_SECONDS`).
+    pub jobs_lease_seconds: u32,
     /// Where mail goes out; without it mail is written into files in the data directory (`SMTP_URL`).
     pub smtp_url: Option<Secret>,
     /// Whom mail of the hub comes from (`MADE_OPEN_MAIL_FROM`).
@@ -109,6 +116,9 @@ struct Defaults {
     signup: Signup,
     autoconfirm: bool,
     access_token_seconds: u32,
+    jobs_width: usize,
+    jobs_pool: usize,
+    jobs_lease_seconds: u32,
     mail_from: &'static str,
     log_format: &'static str,
     log_requests: bool,
@@ -160,6 +170,9 @@ fn defaults() -> Defaults {
         signup: Signup::Closed,
         autoconfirm: false,
         access_token_seconds: 3600,
+        jobs_width: 16,
+        jobs_pool: 4,
+        jobs_lease_seconds: 30,
         mail_from: "Made Open <hub@localhost>",
         log_format: "text",
         log_requests: false,
@@ -282,6 +295,16 @@ pub fn default_data_dir() -> PathBuf {
 /// Make a relative data directory absolute, so that a child process finds it.
 pub fn absolute(path: &Path) -> anyhow::Result<PathBuf> {
     std::path::absolute(path).with_context(|| format!("cannot resolve {}", path.display()))
+}
+
+/// Whether an address names this machine only.
+pub fn is_local(url: &url::Url) -> bool {
+    match url.host() {
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        None => false,
+    }
 }
 
 /// Bytes that are free where a path lies, or where it would; nothing when that can't be told.

@@ -10,11 +10,13 @@ use anyhow::{Context, bail};
 use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{log, note, open};
+use super::{exit, log, note, open};
+use crate::base::Error;
 use crate::base::config::Config;
 use crate::db::embedded::Embedded;
 use crate::db::{check, migrate, pool};
 use crate::domains::identity::accounts;
+use crate::jobs::runner::Runner;
 use crate::node::Node;
 use crate::web as doors;
 
@@ -68,11 +70,13 @@ pub fn run(config: &Config, serve: &Serve) -> anyhow::Result<()> {
                 handle.stop(false).await;
                 return Ok(());
             }
+            () = tidy_up(&gate) => Ok(()),
         };
         if let Err(error) = ready {
             handle.stop(false).await;
             return Err(error);
         }
+        let workers = start_workers(&node, &found.url)?;
         welcome(&node, &config).await?;
 
         let ended = tokio::select! {
@@ -89,7 +93,7 @@ pub fn run(config: &Config, serve: &Serve) -> anyhow::Result<()> {
         }
         note("Stopping: finishing what is under way …");
         tokio::select! {
-            () = handle.stop(true) => drop(serving.await),
+            ((), ()) = async { tokio::join!(handle.stop(true), workers.stop()) } => drop(serving.await),
             () = ends.told_to_stop() => note("Stopping at once."),
         }
         if let Some(figures) = figures {
@@ -107,6 +111,12 @@ pub fn run(config: &Config, serve: &Serve) -> anyhow::Result<()> {
     served
 }
 
+/// The jobs run over connections of their own.
+fn start_workers(node: &Node, url: &str) -> anyhow::Result<Runner> {
+    let db = node.db.for_jobs(url, node.config.jobs_pool)?;
+    Ok(Runner::start(Arc::new(node.beside(db)), url.to_owned()))
+}
+
 /// Wait for the database, bring it up, check that it is safe, read the catalogue. The process is live meanwhile.
 async fn make_ready(node: &Node, found: &open::Found, serve: &Serve) -> anyhow::Result<()> {
     wait_for_database(&found.url).await?;
@@ -119,7 +129,12 @@ async fn make_ready(node: &Node, found: &open::Found, serve: &Serve) -> anyhow::
     } else {
         open::bring_up(found, &note).await?;
     }
-    check::refuse_unless_safe(&node.db).await?;
+    check::refuse_unless_safe(&node.db)
+        .await
+        .map_err(|error| match error.is::<Error>() {
+            true => error,
+            false => exit::refused(format!("{error:#}")),
+        })?;
     node.open().await?;
     Ok(())
 }

@@ -17,6 +17,8 @@ pub struct Look {
     pub has_vector: bool,
     /// Whether the roles of the bootstrap are there and the login may become them.
     pub has_roles: bool,
+    /// What the login may do that no login of a hub should.
+    pub powers: Vec<String>,
     /// Migrations of this binary that were not run.
     pub pending: Vec<String>,
     /// Whether functions and policies are those of this binary.
@@ -33,6 +35,10 @@ pub async fn look(url: &str) -> anyhow::Result<Look> {
         .query_one(
             "select extract(epoch from clock_timestamp())::float8, current_setting('server_version_num')::int / 10000, \
              exists (select from pg_extension where extname = 'vector'), \
+             (select array_remove(array[case when rolsuper then session_user || ' is a superuser' end, \
+                case when rolbypassrls then session_user || ' bypasses row security' end, \
+                case when rolcreaterole then session_user || ' may create roles' end], null) \
+                from pg_roles where rolname = session_user), \
              coalesce((select bool_and(pg_has_role(session_user, oid, 'member')) and count(*) = 4 from pg_roles \
                 where rolname in ('made_open_owner', 'anon', 'authenticated', 'service_role')), false)",
             &[],
@@ -42,7 +48,8 @@ pub async fn look(url: &str) -> anyhow::Result<Look> {
         now: DateTime::from_timestamp_millis((first.try_get::<_, f64>(0)? * 1000.0) as i64),
         version: first.try_get(1)?,
         has_vector: first.try_get(2)?,
-        has_roles: first.try_get(3)?,
+        powers: first.try_get(3)?,
+        has_roles: first.try_get(4)?,
         ..Look::default()
     };
     if !found.has_roles {

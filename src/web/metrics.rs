@@ -14,7 +14,7 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 
 use super::gate::peer;
 use super::gate::route::Class;
-use crate::base::config::Config;
+use crate::base::config::{self, Config};
 use crate::base::secret::token_hash;
 use crate::base::{Caller, Error, Result};
 use crate::jobs::figures;
@@ -137,20 +137,10 @@ async fn may_see(node: &Node, request: &HttpRequest) -> Result<()> {
 }
 
 fn is_this_machine(config: &Config, request: &HttpRequest) -> bool {
-    let is_private = config.public_url.as_ref().is_none_or(is_local);
+    let is_private = config.public_url.as_ref().is_none_or(config::is_local);
     is_private
         && !peer::was_forwarded(request.headers())
         && peer::address(request).is_some_and(|address| address.is_loopback())
-}
-
-/// Whether an address names this machine only.
-pub fn is_local(url: &url::Url) -> bool {
-    match url.host() {
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        None => false,
-    }
 }
 
 async fn figures_of(node: &Node) -> HttpResponse {

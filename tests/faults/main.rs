@@ -13,5 +13,7 @@ mod support;
 
 mod attacks;
 mod crash;
+mod jobs;
+mod leases;
 mod outages;
 mod upgrade;

@@ -41,6 +41,7 @@ const PLACE: &str = "Where it runs";
 const DATABASE: &str = "Database";
 const TABLES: &str = "The table door";
 const ACCOUNTS: &str = "Accounts";
+const JOBS: &str = "Jobs";
 const MAIL: &str = "Mail";
 const LIMITS: &str = "Limits";
 const SEEING: &str = "Logs and figures";
@@ -146,6 +147,24 @@ pub const SETTINGS: &[Setting] = &[
         "access_token_seconds",
         "seconds",
         "How long an access token lives.",
+    ),
+    plain(
+        JOBS,
+        "jobs_width",
+        "number",
+        "How many jobs of one queue run at the same time in this process.",
+    ),
+    plain(
+        JOBS,
+        "jobs_pool",
+        "number",
+        "Connections that jobs share, beside those of requests.",
+    ),
+    plain(
+        JOBS,
+        "jobs_lease_seconds",
+        "seconds",
+        "How long a job stays with a process that has stopped saying that it works on it.",
     ),
     Setting {
         is_secret: true,

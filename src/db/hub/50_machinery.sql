@@ -83,3 +83,15 @@ language sql security definer set search_path = pg_catalog, hub as $$
     on conflict (caller, key_hash) do update set request_hash = excluded.request_hash, status = excluded.status,
         headers = excluded.headers, body = excluded.body, created_at = now()
 $$;
+
+-- Workers hear of new jobs when they are committed.
+create or replace function hub.wake_workers() returns trigger
+language plpgsql as $$
+begin
+    perform pg_notify('hub_jobs', '');
+    return null;
+end
+$$;
+drop trigger if exists job_records_wake on public.job_records;
+create trigger job_records_wake after insert on public.job_records
+    for each statement execute function hub.wake_workers();
