@@ -48,7 +48,9 @@ pub fn run(config: &Config, serve: &Serve) -> anyhow::Result<()> {
     let served = runtime.block_on(async {
         let mut ends = Ends::listen()?;
         let mut config = config.clone();
-        if config.public_url.is_none() {
+        if config.public_url.is_some() {
+            note(&format!("Listening on http://{address}"));
+        } else {
             config.public_url = url::Url::parse(&format!("http://{address}")).ok();
             if let Some(url) = &config.public_url {
                 node.db.hub().set_public_url(url.clone());

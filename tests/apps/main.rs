@@ -12,6 +12,9 @@ mod support;
 
 mod clients;
 mod commands;
+mod doctor;
 mod first_day;
+mod gate;
 mod kinds_at_run_time;
+mod manners;
 mod operators_schema;

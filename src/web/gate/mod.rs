@@ -293,3 +293,38 @@ pub async fn body(mut payload: web::Payload, limit: usize) -> Result<Vec<u8>> {
     }
     Ok(bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use actix_web::middleware::from_fn;
+    use actix_web::{App, test};
+
+    use super::*;
+
+    async fn broken() -> HttpResponse {
+        panic!("what was in memory")
+    }
+
+    #[actix_web::test]
+    async fn a_panic_is_an_answer_and_tells_nothing() {
+        let app = test::init_service(
+            App::new()
+                .wrap(from_fn(pass))
+                .route("/broken", web::get().to(broken)),
+        )
+        .await;
+        let request = test::TestRequest::with_uri("/broken").to_request();
+        let refused = test::try_call_service(&app, request).await.unwrap_err();
+        let answer = refused.error_response();
+        assert_eq!(answer.status(), 500);
+        for name in [
+            "content-security-policy",
+            "x-request-id",
+            "x-content-type-options",
+        ] {
+            assert!(answer.headers().contains_key(name), "{name}");
+        }
+        let body = actix_web::body::to_bytes(answer.into_body()).await.unwrap();
+        assert!(!String::from_utf8_lossy(&body).contains("memory"));
+    }
+}

@@ -173,9 +173,10 @@ pub fn door(path: &str) -> Door {
 mod tests {
     use std::sync::{Arc, Mutex};
 
+    use actix_web::App;
     use actix_web::dev::ServiceRequest;
     use actix_web::middleware::{Next, from_fn};
-    use actix_web::{App, test};
+    use actix_web::test as calls;
 
     use super::*;
 
@@ -183,7 +184,7 @@ mod tests {
     async fn patterns() -> Vec<String> {
         let seen = Arc::new(Mutex::new(String::new()));
         let note = seen.clone();
-        let app = test::init_service(
+        let app = calls::init_service(
             App::new()
                 .wrap(from_fn(
                     move |request: ServiceRequest, next: Next<actix_web::body::BoxBody>| {
@@ -194,8 +195,8 @@ mod tests {
                 .configure(crate::web::routes),
         )
         .await;
-        let request = test::TestRequest::with_uri("/no/such/path").to_request();
-        test::call_service(&app, request).await;
+        let request = calls::TestRequest::with_uri("/no/such/path").to_request();
+        calls::call_service(&app, request).await;
         let map = seen.lock().unwrap().clone();
         // Each is a `Single("/livez")` or the like in the debug text.
         map.split("Single(\"")
