@@ -30,7 +30,6 @@ impl Command {
     /// Do it. Needs no database.
     pub fn run(&self, config: &Config) -> anyhow::Result<()> {
         let Self::Test(test) = self;
-        let mail = Mail::new(config)?;
         let letter = Letter {
             to: test.to.clone(),
             subject: "A letter from your hub".to_owned(),
@@ -38,11 +37,15 @@ impl Command {
                    It did.\n"
                 .to_owned(),
         };
-        open::runtime()?.block_on(mail.send(&letter))?;
+        let is_by_smtp = open::runtime()?.block_on(async {
+            let mail = Mail::new(config)?;
+            mail.send(&letter).await?;
+            anyhow::Ok(mail.is_by_smtp())
+        })?;
         let files = config.data_dir.join("mail");
-        let way = if mail.is_by_smtp() { "smtp" } else { "file" };
+        let way = if is_by_smtp { "smtp" } else { "file" };
         if test.json {
-            let place = (!mail.is_by_smtp()).then_some(&files);
+            let place = (!is_by_smtp).then_some(&files);
             return print_json(&json!({ "to": test.to, "way": way, "directory": place }));
         }
         match way {

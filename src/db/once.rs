@@ -182,7 +182,7 @@ impl Once {
 
     async fn keep(&self, tx: &mut Tx, answer: &Answer) -> Result<()> {
         let headers = serde_json::to_string(&answer.headers).map_err(Error::broken)?;
-        let mut keep = Statement::<Text>::new("select hub.keep_answer(");
+        let mut keep = Statement::<Nullable<Text>>::new("select hub.keep_answer(");
         keep.text(&self.otherwise)
             .sql(", ")
             .bind(Bind::Bytes(token_hash(&self.key)))
@@ -198,7 +198,7 @@ impl Once {
             _ => keep.sql("null"),
         };
         keep.sql(")::text");
-        tx.load::<_, String>(keep).await.map(|_| ())
+        tx.load::<_, Option<String>>(keep).await.map(|_| ())
     }
 
     /// Answers may hold what nobody else may read, so they are sealed under what only the asker has: his key.

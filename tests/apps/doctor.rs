@@ -32,16 +32,12 @@ impl Report {
             assert!(found[part].as_str().unwrap().len() > 3, "{found}");
         }
         assert_eq!(self.exit, 1, "{name}");
-        assert!(
-            self.text.contains(found["what"].as_str().unwrap()),
-            "{}",
-            self.text
-        );
-        assert!(
-            self.text.contains(found["mend"].as_str().unwrap()),
-            "{}",
-            self.text
-        );
+        // Numbers move on between two looks.
+        let words = |text: &str| text.replace(|c: char| c.is_ascii_digit(), "");
+        for part in ["what", "mend"] {
+            let part = words(found[part].as_str().unwrap());
+            assert!(words(&self.text).contains(&part), "{}", self.text);
+        }
     }
 }
 

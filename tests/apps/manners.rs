@@ -1,7 +1,7 @@
 //! The manners of the command line: JSON on every command that prints, exit codes, quiet, settings that are explained.
 
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
 use serde_json::Value;
 

@@ -161,7 +161,7 @@ async fn r_48_the_hub_can_be_watched_while_its_database_is_away() {
 #[tokio::test]
 async fn figures_are_for_those_who_run_the_hub() {
     let hub = TestHub::start().await;
-    hub.get("/rest/v1/persons").await;
+    hub.get("/rest/v1/listings").await;
     let admin = hub.database.admin().await;
     let dead = "insert into job_records (job_type, queue, status, payload) values ('a.b', 'background', 'dead', '{}')";
     admin.batch_execute(dead).await.unwrap();
