@@ -14,3 +14,6 @@ grant select on hub.kinds, hub.journal, hub.versions to service_role;
 grant select, insert, update, delete on hub.leases, hub.cron_due to service_role;
 grant select, insert, update, delete on hub.sessions, hub.refresh_tokens, hub.one_time_links, hub.settings to service_role;
 grant select, insert, update, delete on hub.auth_codes, hub.tries to service_role;
+grant execute on function hub.take_key(text, bytea, bytea), hub.keep_answer(text, bytea, bytea, int, jsonb, bytea)
+    to anon, authenticated, service_role;
+grant select, delete on hub.idempotency_keys to service_role;
