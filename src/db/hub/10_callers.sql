@@ -24,11 +24,18 @@ language sql stable security definer set search_path = pg_catalog, public, hub a
         'sub', s.user_id,
         'session_id', s.id,
         'role', s.role,
+        'aal', s.aal,
         'user_role', p.role,
         'tenant_id', p.organization_id)
     from hub.sessions s
     left join public.user_profile p on p.user_id = s.user_id
     where s.id = session and (s.expires_at is null or s.expires_at > now())
+$$;
+
+-- Accounts that are closed: nothing of theirs is public.
+create or replace function hub.closed_accounts() returns setof uuid
+language sql stable security definer rows 10 set search_path = pg_catalog, hub as $$
+    select c.user_id from hub.closed_accounts c
 $$;
 
 -- Whether an account belongs to the caller's tenant.

@@ -31,6 +31,10 @@ pub struct Account {
     pub user_metadata: Value,
     pub is_anonymous: bool,
     pub is_banned: bool,
+    #[serde(default)]
+    pub banned_until: Option<String>,
+    #[serde(default)]
+    pub factors: Option<Value>,
     pub email_confirmed_at: Option<String>,
     pub confirmation_sent_at: Option<String>,
     pub invited_at: Option<String>,
@@ -70,18 +74,18 @@ pub enum SignedUp {
 }
 
 /// An account to be made.
-struct New<'a> {
-    id: Uuid,
-    email: &'a str,
+pub(super) struct New<'a> {
+    pub(super) id: Uuid,
+    pub(super) email: &'a str,
     /// The hash.
-    password: &'a str,
-    name: Option<&'a str>,
-    handle: Option<&'a str>,
-    data: Value,
-    is_confirmed: bool,
-    is_approved: bool,
+    pub(super) password: &'a str,
+    pub(super) name: Option<&'a str>,
+    pub(super) handle: Option<&'a str>,
+    pub(super) data: Value,
+    pub(super) is_confirmed: bool,
+    pub(super) is_approved: bool,
     /// None: developer for the first one, user for the others.
-    role: Option<Role>,
+    pub(super) role: Option<Role>,
 }
 
 impl New<'_> {
@@ -107,7 +111,7 @@ impl Account {
     /// As GoTrue shows a user.
     pub fn shown(&self) -> Value {
         let is_verified = self.email_confirmed_at.is_some();
-        json!({
+        let mut shown = json!({
             "id": self.id,
             "aud": "authenticated",
             "role": "authenticated",
@@ -136,7 +140,19 @@ impl Account {
             "created_at": self.created_at,
             "updated_at": self.updated_at,
             "is_anonymous": self.is_anonymous,
-        })
+        });
+        // What most accounts do not have is left out, as GoTrue does.
+        let more = [
+            ("factors", self.factors.clone()),
+            ("banned_until", self.banned_until.clone().map(Value::String)),
+        ];
+        if let Value::Object(map) = &mut shown {
+            map.extend(
+                more.into_iter()
+                    .filter_map(|(name, value)| value.map(|value| (name.to_owned(), value))),
+            );
+        }
+        shown
     }
 
     /// Whether its holder may sign in; why not, said only to whom knows the password.
@@ -479,7 +495,7 @@ fn holds_nul(value: &Value) -> bool {
 }
 
 /// Write the rows of an account; none when the address is taken.
-async fn make(tx: &mut Tx, new: &New<'_>) -> Result<Option<Account>> {
+pub(super) async fn make(tx: &mut Tx, new: &New<'_>) -> Result<Option<Account>> {
     let home = ensure_home(tx).await?;
     let mut insert = Statement::new(
         "insert into public.users (id, aud, role, email, encrypted_password, name, handle, raw_app_meta_data, \
@@ -572,20 +588,33 @@ async fn find(tx: &mut Tx, which: Statement) -> Result<Option<Account>> {
 
 /// The first account among these rows, which are named `u`.
 async fn show(tx: &mut Tx, from: Statement) -> Result<Option<Account>> {
+    Ok(list(tx, from).await?.into_iter().next())
+}
+
+/// The accounts among these rows, which are named `u`.
+pub(super) async fn list(tx: &mut Tx, from: Statement) -> Result<Vec<Account>> {
     let mut select = Statement::<Text>::new(
         "select json_build_object('id', u.id, 'email', coalesce(u.email, ''), 'phone', u.phone, \
          'encrypted_password', u.encrypted_password, \
          'app_metadata', coalesce(u.raw_app_meta_data, '{}'), 'user_metadata', coalesce(u.raw_user_meta_data, '{}'), \
          'is_anonymous', u.is_anonymous, 'is_banned', coalesce(u.banned_until > now(), false), \
+         'banned_until', u.banned_until, 'factors', (select json_agg(f.factor order by f.at) from ( \
+         select f.created_at as at, json_build_object('id', f.id, 'friendly_name', f.friendly_name, 'factor_type', \
+         f.factor_type, 'status', case when f.verified_at is null then 'unverified' else 'verified' end, \
+         'created_at', f.created_at, 'updated_at', f.updated_at) as factor from hub.factors f where f.user_id = u.id \
+         union all select min(r.created_at), json_build_object('id', r.set_id, 'friendly_name', r.friendly_name, \
+         'factor_type', 'recovery_code', 'status', 'verified', 'created_at', min(r.created_at), \
+         'updated_at', coalesce(max(r.used_at), min(r.created_at))) from hub.recovery_codes r where r.user_id = u.id \
+         group by r.set_id, r.friendly_name) f), \
          'email_confirmed_at', u.email_confirmed_at, 'confirmation_sent_at', u.confirmation_sent_at, \
          'invited_at', u.invited_at, 'last_sign_in_at', u.last_sign_in_at, \
          'created_at', u.created_at, 'updated_at', u.updated_at)::text from ",
     );
     select.append(from);
     let rows: Vec<String> = tx.load(select).await?;
-    rows.first()
+    rows.iter()
         .map(|row| serde_json::from_str(row).map_err(Error::broken))
-        .transpose()
+        .collect()
 }
 
 /// What a sign-up is answered with when the account is somebody's already: the like of a new one, written by the

@@ -3,8 +3,10 @@
 
 pub mod accounts;
 pub mod attempts;
+pub mod factors;
 pub mod links;
 pub mod passwords;
+pub mod recovery;
 pub mod sessions;
 pub mod tokens;
 

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::accounts::{self, Account};
 use super::passwords::{self, Verdict};
-use super::{attempts, refusal, tokens};
+use super::{attempts, factors, refusal, tokens};
 use crate::base::secret::{random_token, token_hash};
 use crate::base::{Caller, Result};
 use crate::db::{Bind, Statement, Tx};
@@ -160,6 +160,9 @@ pub async fn change(node: &Node, session: Uuid, change: Change) -> Result<Accoun
     node.db
         .write(&Caller::Hub, async |tx| {
             let account = holder(tx, session).await?;
+            if change.password.is_some() {
+                factors::must_be_proven(tx, account.id, session).await?;
+            }
             if let Some(change) = &change.data {
                 let mut data = account
                     .user_metadata
@@ -202,7 +205,7 @@ pub async fn end(node: &Node, session: Uuid, scope: Scope) -> Result<()> {
 }
 
 /// A session with a fresh refresh token.
-struct Begun {
+pub(super) struct Begun {
     account: Account,
     session: Uuid,
     proof: Proof,
@@ -227,7 +230,7 @@ enum Refreshed {
 
 impl Begun {
     /// As GoTrue answers.
-    fn shown(&self, node: &Node) -> Result<Value> {
+    pub(super) fn shown(&self, node: &Node) -> Result<Value> {
         let access = tokens::access(node, &self.account, self.session, &self.proof)?;
         Ok(json!({
             "access_token": access.token,
@@ -292,31 +295,26 @@ fn proved_by(method: &str) -> Statement {
 }
 
 /// A running session proves itself by a second factor: it is `aal2` from now on, with a fresh pair of tokens.
-pub async fn step_up(node: &Node, session: Uuid, method: &str) -> Result<Value> {
-    let begun = node
-        .db
-        .write(&Caller::Hub, async |tx| {
-            let account = holder(tx, session).await?;
-            let mut update = Statement::<(Text, Jsonb)>::new(
-                "update hub.sessions set aal = 'aal2', amr = amr || ",
-            );
-            update
-                .append(proved_by(method))
-                .sql(" where id = ")
-                .bind(Bind::Uuid(session))
-                .sql(" returning aal, amr");
-            let rows: Vec<(String, Value)> = tx.load(update).await?;
-            let (aal, amr) = rows.into_iter().next().ok_or_else(over)?;
-            let refresh_token = add_token(tx, session).await?;
-            Ok(Begun {
-                account,
-                session,
-                proof: Proof { aal, amr },
-                refresh_token,
-            })
-        })
-        .await?;
-    begun.shown(node)
+pub(super) async fn step_up(tx: &mut Tx, session: Uuid, method: &str) -> Result<Begun> {
+    let account = holder(tx, session).await?;
+    account.may_sign_in()?;
+    let mut update = Statement::<(Text, Jsonb)>::new(
+        "update hub.sessions set aal = 'aal2', amr = amr || ",
+    );
+    update
+        .append(proved_by(method))
+        .sql(" where id = ")
+        .bind(Bind::Uuid(session))
+        .sql(" returning aal, amr");
+    let rows: Vec<(String, Value)> = tx.load(update).await?;
+    let (aal, amr) = rows.into_iter().next().ok_or_else(over)?;
+    let refresh_token = add_token(tx, session).await?;
+    Ok(Begun {
+        account,
+        session,
+        proof: Proof { aal, amr },
+        refresh_token,
+    })
 }
 
 /// Use a refresh token up. The verdict is an answer and not an error, because what it did must be committed.
@@ -377,7 +375,8 @@ async fn add_token(tx: &mut Tx, session: Uuid) -> Result<String> {
     Ok(token)
 }
 
-async fn holder(tx: &mut Tx, session: Uuid) -> Result<Account> {
+/// The account of a session that stands.
+pub(super) async fn holder(tx: &mut Tx, session: Uuid) -> Result<Account> {
     let mut select = Statement::<SqlUuid>::new(
         "select user_id from hub.sessions where user_id is not null \
          and (expires_at is null or expires_at > now()) and id = ",
@@ -404,7 +403,8 @@ fn over() -> crate::base::Error {
     )
 }
 
-async fn delete(tx: &mut Tx, user: Uuid, session: Uuid, scope: Scope) -> Result<()> {
+/// End sessions of an account.
+pub(super) async fn delete(tx: &mut Tx, user: Uuid, session: Uuid, scope: Scope) -> Result<()> {
     let mut delete = Statement::new("delete from hub.sessions where user_id = ");
     delete.bind(Bind::Uuid(user));
     match scope {
