@@ -42,3 +42,15 @@ from public.embeddings e
 where e.source_id is not null;
 revoke all on public.vector_store from public, anon, authenticated, service_role;
 grant select on public.vector_store to authenticated, service_role;
+
+-- Workers hear of new jobs when they are committed.
+create or replace function hub.wake_workers() returns trigger
+language plpgsql as $$
+begin
+    perform pg_notify('hub_jobs', '');
+    return null;
+end
+$$;
+drop trigger if exists job_records_wake on public.job_records;
+create trigger job_records_wake after insert on public.job_records
+    for each statement execute function hub.wake_workers();
