@@ -8,6 +8,9 @@ mod jobs;
 mod kinds;
 mod open;
 mod serve;
+mod tenants;
+mod tokens;
+mod users;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -65,7 +68,10 @@ enum Command {
     User(accounts::User),
     /// Keys for apps and services
     #[command(subcommand)]
-    Token(accounts::Token),
+    Token(tokens::Token),
+    /// Organizations
+    #[command(subcommand)]
+    Tenant(tenants::Tenant),
     /// Kinds: the tables that the doors serve
     #[command(subcommand)]
     Kind(kinds::Kind),
@@ -120,6 +126,9 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Migrate(migrate)) => migrate.run(&config),
         Some(Command::Database(database)) => database.run(&config),
         Some(Command::User(user)) => open::with_node(&config, async |node| user.run(node).await),
+        Some(Command::Tenant(tenant)) => {
+            open::with_node(&config, async |node| tenant.run(node).await)
+        }
         Some(Command::Token(token)) => open::with_node(&config, async |node| token.run(node).await),
         Some(Command::Kind(kind)) => open::with_node(&config, async |node| kind.run(node).await),
         Some(Command::Job(job)) => open::with_node(&config, async |node| job.run(node).await),

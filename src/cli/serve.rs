@@ -13,7 +13,7 @@ use super::{note, open};
 use crate::base::config::Config;
 use crate::db::embedded::Embedded;
 use crate::db::{check, migrate, pool};
-use crate::domains::identity::accounts;
+use crate::domains::identity::{accounts, deletion};
 use crate::jobs::runner::Runner;
 use crate::node::Node;
 use crate::web as doors;
@@ -117,6 +117,7 @@ async fn make_ready(node: &Node, found: &open::Found, serve: &Serve) -> anyhow::
     }
     check::refuse_unless_safe(&node.db).await?;
     node.open().await?;
+    deletion::at_start(node).await?;
     Ok(())
 }
 

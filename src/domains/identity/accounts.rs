@@ -55,6 +55,17 @@ pub enum Role {
     User,
 }
 
+impl Role {
+    /// As `user_profile.role` has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Developer => "developer",
+            Self::Admin => "admin",
+            Self::User => "user",
+        }
+    }
+}
+
 /// Somebody who wants an account.
 #[derive(Clone, Debug, Default)]
 pub struct SignUp {

@@ -3,7 +3,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
-use diesel::sql_types::{BigInt, Bool, Integer, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{BigInt, Bool, Integer, Timestamptz, Uuid as SqlUuid};
 use fast_qr::ECL;
 use fast_qr::convert::svg::SvgBuilder;
 use fast_qr::qr::QRBuilder;
@@ -218,8 +218,7 @@ pub async fn is_proven(tx: &mut Tx, account: Uuid) -> Result<bool> {
 
 /// Whether a second factor vouched for this session.
 pub async fn is_aal2(tx: &mut Tx, session: Uuid) -> Result<bool> {
-    let mut select =
-        Statement::<Bool>::new("select aal = 'aal2' from hub.sessions where id = ");
+    let mut select = Statement::<Bool>::new("select aal = 'aal2' from hub.sessions where id = ");
     select.bind(Bind::Uuid(session));
     Ok(tx.load(select).await?.first() == Some(&true))
 }
@@ -342,9 +341,7 @@ async fn count_wrong(tx: &mut Tx, account: Uuid, challenge: Uuid, before: i32) -
 fn wait_after(wrong: i32) -> i64 {
     match wrong - WRONG {
         ..0 => 0,
-        more => WAIT
-            .saturating_mul(1 << more.min(10))
-            .min(LONGEST_WAIT),
+        more => WAIT.saturating_mul(1 << more.min(10)).min(LONGEST_WAIT),
     }
 }
 
@@ -532,12 +529,28 @@ mod tests {
         let seed = Secret::new(STANDARD_NO_PAD.encode(b"12345678901234567890"));
         let totp = totp(&seed).unwrap();
         // The last six of the eight digits of the appendix.
-        for (time, code) in [(59, "287082"), (1_111_111_109, "081804"), (20_000_000_000, "353130")] {
+        for (time, code) in [
+            (59, "287082"),
+            (1_111_111_109, "081804"),
+            (20_000_000_000, "353130"),
+        ] {
             assert_eq!(totp.check(code, time), Some(time / 30));
-            assert_eq!(totp.check(code, time + 30), Some(time / 30), "one step late");
+            assert_eq!(
+                totp.check(code, time + 30),
+                Some(time / 30),
+                "one step late"
+            );
             assert_eq!(totp.check(code, time + 60), None, "two steps late");
         }
-        for odd in ["", "28708", "2870822", "２８７０８２", "-87082", "28 082", "\0"] {
+        for odd in [
+            "",
+            "28708",
+            "2870822",
+            "２８７０８２",
+            "-87082",
+            "28 082",
+            "\0",
+        ] {
             assert_eq!(totp.check(odd, 59), None, "{odd:?}");
         }
         assert!(super::totp(&Secret::new("c2hvcnQ")).is_err());

@@ -2,21 +2,40 @@
 //! its tenant is a row of `user_profile`, looked up by the database each time.
 
 pub mod accounts;
+pub mod administration;
 pub mod attempts;
+pub mod deletion;
 pub mod factors;
+pub mod gone;
 pub mod links;
 pub mod passwords;
 pub mod recovery;
 pub mod sessions;
+pub mod tenants;
 pub mod tokens;
 
+use crate::action;
 use crate::base::Error;
 use crate::base::error::Told;
+use crate::job;
 use crate::node::domain::Domain;
+use crate::node::work::Cron;
 
 /// What this domain plugs in.
 pub const DOMAIN: Domain = Domain {
     name: "identity",
+    actions: &[
+        action!("users"."delete", "Delete one's own account: it is closed at once and removed after a week.", ["password": "text"] => deletion::wish),
+    ],
+    jobs: &[
+        job!(deletion::EraseAccount),
+        job!(deletion::ReapplyDeletions),
+    ],
+    crons: &[Cron {
+        name: "identity.reapply_deletions",
+        schedule: "17 3 * * *",
+        job: "identity.reapply_deletions",
+    }],
     ..Domain::EMPTY
 };
 

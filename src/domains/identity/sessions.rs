@@ -298,9 +298,8 @@ fn proved_by(method: &str) -> Statement {
 pub(super) async fn step_up(tx: &mut Tx, session: Uuid, method: &str) -> Result<Begun> {
     let account = holder(tx, session).await?;
     account.may_sign_in()?;
-    let mut update = Statement::<(Text, Jsonb)>::new(
-        "update hub.sessions set aal = 'aal2', amr = amr || ",
-    );
+    let mut update =
+        Statement::<(Text, Jsonb)>::new("update hub.sessions set aal = 'aal2', amr = amr || ");
     update
         .append(proved_by(method))
         .sql(" where id = ")

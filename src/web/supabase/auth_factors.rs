@@ -20,7 +20,10 @@ pub fn routes(routes: &mut web::ServiceConfig) {
             "/auth/v1/factors/recovery-codes",
             web::post().to(make_codes),
         )
-        .route("/auth/v1/factors/recovery-codes", web::get().to(count_codes))
+        .route(
+            "/auth/v1/factors/recovery-codes",
+            web::get().to(count_codes),
+        )
         .route(
             "/auth/v1/factors/recovery-codes",
             web::delete().to(remove_codes),
@@ -79,7 +82,11 @@ async fn enroll(
 }
 
 /// Ask for a code.
-async fn challenge(node: web::Data<Node>, request: HttpRequest, id: web::Path<String>) -> HttpResponse {
+async fn challenge(
+    node: web::Data<Node>,
+    request: HttpRequest,
+    id: web::Path<String>,
+) -> HttpResponse {
     let done = async {
         let session = session(&node, &request)?;
         factors::challenge(&node, session, known(&id)?).await
@@ -113,7 +120,11 @@ async fn verify(
 }
 
 /// Take a factor away.
-async fn remove(node: web::Data<Node>, request: HttpRequest, id: web::Path<String>) -> HttpResponse {
+async fn remove(
+    node: web::Data<Node>,
+    request: HttpRequest,
+    id: web::Path<String>,
+) -> HttpResponse {
     let done = async {
         let session = session(&node, &request)?;
         factors::remove(&node, session, known(&id)?).await
