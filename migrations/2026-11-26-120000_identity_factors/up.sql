@@ -32,7 +32,7 @@ create index factor_challenges_session_id_idx on hub.factor_challenges (session_
 create table hub.factor_guesses (
     user_id uuid primary key references public.users (id) on delete cascade,
     wrong integer not null default 0,
-    wait_until timestamptz not null default now()
+    wait_until timestamptz not null default 'epoch'
 );
 
 -- Codes for whoever lost the device, each for one time. Only their SHA-256.

@@ -10,8 +10,11 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod administration;
 mod clients;
 mod commands;
+mod deletion;
+mod factors;
 mod first_day;
 mod kinds_at_run_time;
 mod operators_schema;

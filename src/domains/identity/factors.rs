@@ -327,13 +327,15 @@ async fn count_wrong(tx: &mut Tx, account: Uuid, challenge: Uuid, before: i32) -
         Statement::new("update hub.factor_challenges set wrong = wrong + 1 where id = ");
     update.bind(Bind::Uuid(challenge));
     tx.run(update).await?;
-    let mut update = Statement::new(
-        "update hub.factor_guesses set wrong = wrong + 1, wait_until = now() + make_interval(secs => ",
-    );
-    update
-        .bind(Bind::Int(wait_after(before + 1)))
-        .sql("::int) where user_id = ")
-        .bind(Bind::Uuid(account));
+    let mut update = Statement::new("update hub.factor_guesses set wrong = wrong + 1");
+    let wait = wait_after(before + 1);
+    if wait > 0 {
+        update
+            .sql(", wait_until = now() + make_interval(secs => ")
+            .bind(Bind::Int(wait))
+            .sql(")");
+    }
+    update.sql(" where user_id = ").bind(Bind::Uuid(account));
     tx.run(update).await.map(|_| ())
 }
 
