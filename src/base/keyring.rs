@@ -320,7 +320,10 @@ mod tests {
         assert_eq!(wrong.open(&envelope, "here"), Err(Unopened::Damaged));
         let check = ring(&["a"]).keycheck("a").unwrap();
         assert_eq!(ring(&["a", "b"]).verify(&check), Ok(()));
-        assert_eq!(wrong.verify(&check), Err(Unopened::WrongKey("a".to_owned())));
+        assert_eq!(
+            wrong.verify(&check),
+            Err(Unopened::WrongKey("a".to_owned()))
+        );
         let none = Err(Unopened::NoKey("a".to_owned()));
         assert_eq!(ring(&["b"]).verify(&check), none);
         assert!(!format!("{wrong:?}").contains('9'));

@@ -7,6 +7,7 @@ pub mod database_run;
 mod kinds;
 mod open;
 mod serve;
+mod vault;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -65,6 +66,9 @@ enum Command {
     /// Keys for apps and services
     #[command(subcommand)]
     Token(accounts::Token),
+    /// The vault: its keys, and whether its secrets open
+    #[command(subcommand)]
+    Vault(vault::Vault),
     /// Kinds: the tables that the doors serve
     #[command(subcommand)]
     Kind(kinds::Kind),
@@ -117,6 +121,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Database(database)) => database.run(&config),
         Some(Command::User(user)) => open::with_node(&config, async |node| user.run(node).await),
         Some(Command::Token(token)) => open::with_node(&config, async |node| token.run(node).await),
+        Some(Command::Vault(vault)) => return vault.run(&config),
         Some(Command::Kind(kind)) => open::with_node(&config, async |node| kind.run(node).await),
         Some(Command::Version { .. }) => Ok(()),
     }

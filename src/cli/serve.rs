@@ -13,6 +13,7 @@ use crate::base::config::Config;
 use crate::db::embedded::Embedded;
 use crate::db::{check, migrate, pool};
 use crate::domains::identity::accounts;
+use crate::domains::vault::keys;
 use crate::node::Node;
 use crate::web as doors;
 
@@ -39,6 +40,7 @@ pub fn run(config: &Config, serve: &Serve) -> anyhow::Result<()> {
             config.data_dir.display()
         );
     }
+    harden();
     let node = open::node(config, &found.url)?;
     let runtime = open::runtime()?;
     let served = runtime.block_on(async {
@@ -94,6 +96,15 @@ pub fn run(config: &Config, serve: &Serve) -> anyhow::Result<()> {
     served
 }
 
+/// Keep what the process knows out of core dumps and from other processes of the same user. The database's server was
+/// started before and is a process of its own.
+fn harden() {
+    use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+    if let Err(cause) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
+        tracing::warn!(event = "may_be_dumped", cause = %cause);
+    }
+}
+
 /// Wait for the database, bring it up, check that it is safe, read the catalogue. The process is live meanwhile.
 async fn make_ready(node: &Node, found: &open::Found, serve: &Serve) -> anyhow::Result<()> {
     wait_for_database(&found.url).await?;
@@ -107,6 +118,12 @@ async fn make_ready(node: &Node, found: &open::Found, serve: &Serve) -> anyhow::
         open::bring_up(found, &note).await?;
     }
     check::refuse_unless_safe(&node.db).await?;
+    if let Some(why) = keys::settle(&node.db, &node.config).await? {
+        tracing::error!(event = "vault_shut", cause = %why);
+        note(&format!(
+            "The vault is shut: {why}. Everything else serves; made-open vault check says more."
+        ));
+    }
     node.open().await?;
     Ok(())
 }
@@ -197,6 +214,9 @@ impl Ends {
 async fn reload_on_hangup(node: &Node) -> anyhow::Result<()> {
     let mut hangup = signal(SignalKind::hangup())?;
     while hangup.recv().await.is_some() {
+        if let Some(ring) = node.db.hub().keyring() {
+            ring.reread();
+        }
         match node.reload_kinds().await {
             Ok(()) => note("Read the catalogue again."),
             Err(error) => tracing::warn!(event = "catalogue_not_read", cause = %error),

@@ -6,8 +6,10 @@ pub mod attempts;
 pub mod links;
 pub mod passwords;
 pub mod sessions;
+pub mod teams;
 pub mod tokens;
 
+use crate::action;
 use crate::base::Error;
 use crate::base::error::Told;
 use crate::node::domain::Domain;
@@ -15,6 +17,12 @@ use crate::node::domain::Domain;
 /// What this domain plugs in.
 pub const DOMAIN: Domain = Domain {
     name: "identity",
+    actions: &[
+        action!("team_canvas_layouts"."save" as "save_team_canvas_layout", "Save where the caller sees his teams, for a workspace or beside all of them.",
+            ["p_user_id": "uuid", "p_workspace_id": "uuid", "p_positions": "jsonb", "p_connections": "jsonb", "p_view_settings": "jsonb"] => teams::save_layout),
+        action!("team_connections"."create" as "create_team_connection", "Draw a line between two teams of the caller.",
+            ["p_from_team_id": "uuid", "p_to_team_id": "uuid", "p_connection_type": "text", "p_created_by_user_id": "uuid"] => teams::connect),
+    ],
     ..Domain::EMPTY
 };
 
