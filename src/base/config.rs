@@ -61,6 +61,12 @@ pub struct Config {
     pub jobs_width: usize,
     /// Connections to the database that jobs have for themselves (`MADE_OPEN_JOBS_POOL`).
     pub jobs_pool: usize,
+    /// The file with the vault's keys; `vault.key` in the data directory, made at the first start
+    /// (`MADE_OPEN_SECRET_KEY_FILE`).
+    pub secret_key_file: Option<PathBuf>,
+    /// The vault's keys themselves, where no file is to be had; a file is better, because variables show in `/proc`
+    /// (`MADE_OPEN_SECRET_KEY`).
+    pub secret_key: Option<Secret>,
     /// Where mail goes out; without it mail is written into files in the data directory (`SMTP_URL`).
     pub smtp_url: Option<Secret>,
     /// Whom mail of the hub comes from (`MADE_OPEN_MAIL_FROM`).
@@ -184,6 +190,11 @@ pub fn default_data_dir() -> PathBuf {
 /// Make a relative data directory absolute, so that a child process finds it.
 pub fn absolute(path: &Path) -> anyhow::Result<PathBuf> {
     std::path::absolute(path).with_context(|| format!("cannot resolve {}", path.display()))
+}
+
+/// Where systemd puts what `LoadCredential=` names (`CREDENTIALS_DIRECTORY`).
+pub fn credentials_dir() -> Option<PathBuf> {
+    env_path("CREDENTIALS_DIRECTORY")
 }
 
 /// The filter for log lines (`RUST_LOG`), else a quiet one.

@@ -11,6 +11,7 @@ mod serve;
 mod tenants;
 mod tokens;
 mod users;
+mod vault;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -72,6 +73,9 @@ enum Command {
     /// Organizations
     #[command(subcommand)]
     Tenant(tenants::Tenant),
+    /// The vault: its keys, and whether its secrets open
+    #[command(subcommand)]
+    Vault(vault::Vault),
     /// Kinds: the tables that the doors serve
     #[command(subcommand)]
     Kind(kinds::Kind),
@@ -130,6 +134,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
             open::with_node(&config, async |node| tenant.run(node).await)
         }
         Some(Command::Token(token)) => open::with_node(&config, async |node| token.run(node).await),
+        Some(Command::Vault(vault)) => return vault.run(&config),
         Some(Command::Kind(kind)) => open::with_node(&config, async |node| kind.run(node).await),
         Some(Command::Job(job)) => open::with_node(&config, async |node| job.run(node).await),
         Some(Command::Version { .. }) => Ok(()),

@@ -11,6 +11,7 @@ pub mod links;
 pub mod passwords;
 pub mod recovery;
 pub mod sessions;
+pub mod teams;
 pub mod tenants;
 pub mod tokens;
 
@@ -26,6 +27,10 @@ pub const DOMAIN: Domain = Domain {
     name: "identity",
     actions: &[
         action!("users"."delete", "Delete one's own account: it is closed at once and removed after a week.", ["password": "text"] => deletion::wish),
+        action!("team_canvas_layouts"."save" as "save_team_canvas_layout", "Save where the caller sees his teams, for a workspace or beside all of them.",
+            ["p_user_id": "uuid", "p_workspace_id": "uuid", "p_positions": "jsonb", "p_connections": "jsonb", "p_view_settings": "jsonb"] => teams::save_layout),
+        action!("team_connections"."create" as "create_team_connection", "Draw a line between two teams of the caller.",
+            ["p_from_team_id": "uuid", "p_to_team_id": "uuid", "p_connection_type": "text", "p_created_by_user_id": "uuid"] => teams::connect),
     ],
     jobs: &[
         job!(deletion::EraseAccount),
