@@ -11,6 +11,9 @@
 mod support;
 
 mod administration;
+mod auth;
+mod auth_attacks;
+mod auth_smtp;
 mod clients;
 mod commands;
 mod deletion;

@@ -9,7 +9,6 @@ use uuid::Uuid;
 
 use super::accounts::{self, Account, New};
 use super::{deletion, factors, passwords, refusal, sessions};
-use crate::base::secret::random_token;
 use crate::base::{Caller, Error, Result};
 use crate::db::{Bind, Statement, Tx};
 use crate::node::Node;
@@ -131,9 +130,9 @@ pub async fn add(node: &Node, caller: &Caller, changes: Changes) -> Result<Accou
     let password = match &changes.password {
         Some(password) => {
             passwords::check(password, &email)?;
-            passwords::hash(password).await?
+            Some(passwords::hash(password).await?)
         }
-        None => passwords::hash(&random_token()).await?,
+        None => None,
     };
     let data = accounts::described(merged(&Value::Null, changes.user_metadata.clone()))?;
     let name = data
@@ -144,7 +143,7 @@ pub async fn add(node: &Node, caller: &Caller, changes: Changes) -> Result<Accou
     let new = New {
         id: Uuid::now_v7(),
         email: &email,
-        password: &password,
+        password: password.as_deref(),
         name: name.as_deref(),
         handle: None,
         data,

@@ -4,13 +4,21 @@
 pub mod accounts;
 pub mod administration;
 pub mod attempts;
+pub mod changes;
 pub mod deletion;
 pub mod factors;
+pub mod flows;
 pub mod gone;
+pub mod handed;
+pub mod letters;
 pub mod links;
+pub mod mails;
 pub mod passwords;
+pub mod proofs;
 pub mod recovery;
+pub mod redirects;
 pub mod sessions;
+pub mod sweep;
 pub mod teams;
 pub mod tenants;
 pub mod tokens;
@@ -33,14 +41,19 @@ pub const DOMAIN: Domain = Domain {
             ["p_from_team_id": "uuid", "p_to_team_id": "uuid", "p_connection_type": "text", "p_created_by_user_id": "uuid"] => teams::connect),
     ],
     jobs: &[
+        job!(mails::SendMail),
+        job!(sweep::Sweep),
         job!(deletion::EraseAccount),
         job!(deletion::ReapplyDeletions),
     ],
-    crons: &[Cron {
-        name: "identity.reapply_deletions",
-        schedule: "17 3 * * *",
-        job: "identity.reapply_deletions",
-    }],
+    crons: &[
+        sweep::NIGHTLY,
+        Cron {
+            name: "identity.reapply_deletions",
+            schedule: "17 3 * * *",
+            job: "identity.reapply_deletions",
+        },
+    ],
     ..Domain::EMPTY
 };
 

@@ -12,6 +12,7 @@ use super::auth_factors::known as known_factor;
 use crate::base::error::Told;
 use crate::base::{Caller, Error, Result};
 use crate::domains::identity::administration::{self, Ban, Changes};
+use crate::domains::identity::handed::{self, Wanted};
 use crate::kinds::Role;
 use crate::node::Node;
 use crate::web::who;
@@ -21,6 +22,7 @@ pub fn routes(routes: &mut web::ServiceConfig) {
     routes
         .route("/auth/v1/admin/users", web::get().to(list))
         .route("/auth/v1/admin/users", web::post().to(add))
+        .route("/auth/v1/admin/generate_link", web::post().to(hand_link))
         .route("/auth/v1/admin/users/{id}", web::get().to(show))
         .route("/auth/v1/admin/users/{id}", web::put().to(change))
         .route("/auth/v1/admin/users/{id}", web::delete().to(remove))
@@ -45,6 +47,16 @@ struct Attributes {
     user_metadata: Option<Map<String, Value>>,
     app_metadata: Option<Map<String, Value>>,
     ban_duration: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct LinkWanted {
+    #[serde(rename = "type")]
+    kind: String,
+    email: String,
+    password: Option<String>,
+    data: Option<Map<String, Value>>,
+    redirect_to: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -186,6 +198,29 @@ async fn log_out(
         Ok(()) => HttpResponse::NoContent().finish(),
         Err(error) => refused(&request, &error),
     }
+}
+
+/// Make a link that the program hands on itself.
+async fn hand_link(
+    node: web::Data<Node>,
+    request: HttpRequest,
+    payload: web::Payload,
+) -> HttpResponse {
+    let done = async {
+        let caller = operator(&node, &request)?;
+        let asked: LinkWanted = read(payload).await?;
+        let wanted = Wanted {
+            kind: asked.kind,
+            email: asked.email,
+            password: filled(asked.password),
+            data: asked.data.unwrap_or_default(),
+            redirect_to: filled(parameter(&request, "redirect_to")).or(asked.redirect_to),
+        };
+        handed::link(&node, &caller, wanted)
+            .await
+            .map_err(not_any_more)
+    };
+    answer(&request, done.await)
 }
 
 /// The factors of an account.
