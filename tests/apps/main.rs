@@ -21,3 +21,5 @@ mod factors;
 mod first_day;
 mod kinds_at_run_time;
 mod operators_schema;
+mod tenants;
+mod widening;
