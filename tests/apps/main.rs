@@ -15,3 +15,4 @@ mod commands;
 mod first_day;
 mod kinds_at_run_time;
 mod operators_schema;
+mod vault;
