@@ -23,3 +23,4 @@ mod kinds_at_run_time;
 mod operators_schema;
 mod tenants;
 mod widening;
+mod vault;

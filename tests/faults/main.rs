@@ -15,3 +15,4 @@ mod attacks;
 mod crash;
 mod outages;
 mod upgrade;
+mod vault_keys;

@@ -17,3 +17,4 @@ grant select, insert, update, delete on hub.sessions, hub.refresh_tokens, hub.on
 grant select, insert, update, delete on hub.factors, hub.factor_challenges, hub.factor_guesses, hub.recovery_codes,
     hub.closed_accounts, hub.deletions, hub.taken_handles to service_role;
 grant select, insert, update, delete on hub.auth_codes, hub.tries to service_role;
+grant execute on function hub.secret_rows(uuid, uuid, text, text[]) to service_role;

@@ -82,6 +82,10 @@ impl Place {
                 self.name()
             );
         };
+        if let Some(directory) = path.parent() {
+            std::fs::create_dir_all(directory)
+                .with_context(|| format!("cannot make {}", directory.display()))?;
+        }
         let beside = path.with_extension("key.new");
         drop(std::fs::remove_file(&beside));
         let done = put(&beside, keys)

@@ -92,13 +92,14 @@ pub async fn unreadable(tx: &mut Tx, _: Nothing) -> Result<Value> {
     };
     let mut select = Statement::<Text>::new(
         "select coalesce(jsonb_agg(jsonb_build_object('kind', p.kind, 'column', p.col, 'name', v.name, \
-         'rows', array(select r from hub.secret_rows(v.id, v.owner_id, p.kind, array[p.col]) r where p.kind = any (",
+         'rows', case when p.kind = any (",
     );
     let kinds = SEALED.iter().map(|sealed| Some(sealed.kind.to_owned()));
     select
         .bind(Bind::Texts(kinds.collect()))
         .sql(
-            ")), 'unreadable_at', v.unreadable_at) order by v.unreadable_at, v.id), '[]')::text \
+            ") then array(select hub.secret_rows(v.id, v.owner_id, p.kind, array[p.col])) else '{}' end, \
+             'unreadable_at', v.unreadable_at) order by v.unreadable_at, v.id), '[]')::text \
              from public.vault_secrets v, lateral (select split_part(v.purpose, '.', 1) as kind, \
              split_part(v.purpose, '.', 2) as col) p where v.unreadable_at is not null and v.owner_id = ",
         )
