@@ -74,6 +74,9 @@ pub struct Config {
     /// The vault's keys themselves, where no file is to be had; a file is better, because variables show in `/proc`
     /// (`MADE_OPEN_SECRET_KEY`).
     pub secret_key: Option<Secret>,
+    /// After how many seconds without a word from the process that runs a job another takes it
+    /// (`MADE_OPEN_JOBS_LEASE_SECONDS`).
+    pub jobs_lease_seconds: u32,
     /// Where mail goes out; without it mail is written into files in the data directory (`SMTP_URL`).
     pub smtp_url: Option<Secret>,
     /// Whom mail of the hub comes from (`MADE_OPEN_MAIL_FROM`).
@@ -102,6 +105,7 @@ struct Defaults {
     reauthenticate: bool,
     jobs_width: usize,
     jobs_pool: usize,
+    jobs_lease_seconds: u32,
     mail_from: &'static str,
     log_format: &'static str,
     limits: bool,
@@ -143,6 +147,7 @@ pub fn load(flags: &Flags) -> anyhow::Result<Config> {
         reauthenticate: false,
         jobs_width: 16,
         jobs_pool: 4,
+        jobs_lease_seconds: 30,
         mail_from: "Made Open <hub@localhost>",
         log_format: "text",
         limits: true,

@@ -16,6 +16,7 @@ mod auth_attacks;
 mod auth_smtp;
 mod clients;
 mod commands;
+mod dead_letters;
 mod deletion;
 mod factors;
 mod first_day;

@@ -12,7 +12,10 @@
 mod support;
 
 mod attacks;
+mod clocks;
 mod crash;
+mod jobs;
+mod leases;
 mod outages;
 mod upgrade;
 mod vault_keys;

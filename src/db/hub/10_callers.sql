@@ -32,7 +32,7 @@ language sql stable security definer set search_path = pg_catalog, public, hub a
     left join public.user_profile p on p.user_id = s.user_id
     where s.id = session and (s.expires_at is null or s.expires_at > now())
         and (s.user_id is null or (s.refreshed_at > now() - interval '14 days'
-            and u.deleted_at is null and (u.banned_until is null or u.banned_until <= now())))
+            and u.id is not null and u.deleted_at is null and (u.banned_until is null or u.banned_until <= now())))
 $$;
 
 -- Accounts that are closed: nothing of theirs is public.

@@ -16,7 +16,7 @@ pub const DOMAIN: Domain = Domain {
         action!("job_records"."list", "Jobs of everybody in one state, dead unless another is named; for developers.", ["status": "text", "limit": "integer"] => queue::list),
         action!("job_records"."retry", "Try a dead job again.", ["id": "uuid"] => queue::retry),
     ],
-    jobs: &[job!(queue::Prune)],
+    jobs: &[job!(queue::Prune), job!(queue::Nothing)],
     crons: &[Cron {
         name: "prune",
         schedule: "17 3 * * *",
