@@ -74,6 +74,12 @@ pub struct Config {
     pub jobs_width: usize,
     /// Connections to the database that jobs have for themselves (`MADE_OPEN_JOBS_POOL`).
     pub jobs_pool: usize,
+    /// The file with the vault's keys; `vault.key` in the data directory, made at the first start
+    /// (`MADE_OPEN_SECRET_KEY_FILE`).
+    pub secret_key_file: Option<PathBuf>,
+    /// The vault's keys themselves, where no file is to be had; a file is better, because variables show in `/proc`
+    /// (`MADE_OPEN_SECRET_KEY`).
+    pub secret_key: Option<Secret>,
     /// After how many seconds without a word from the process that runs a job another takes it
     /// (`MADE_OPEN_JOBS_LEASE_SECONDS`).
     pub jobs_lease_seconds: u32,
@@ -340,6 +346,11 @@ pub fn log_filter(is_verbose: bool) -> String {
 /// Whether whoever looks wants no colours.
 pub fn no_color() -> bool {
     env_text("NO_COLOR").is_some()
+}
+
+/// Where systemd puts what `LoadCredential=` names (`CREDENTIALS_DIRECTORY`).
+pub fn credentials_dir() -> Option<PathBuf> {
+    env_path("CREDENTIALS_DIRECTORY")
 }
 
 #[expect(

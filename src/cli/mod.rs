@@ -14,6 +14,10 @@ mod mail;
 mod open;
 pub mod progress;
 mod serve;
+mod tenants;
+mod tokens;
+mod users;
+mod vault;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -78,7 +82,13 @@ enum Command {
     User(accounts::User),
     /// Keys for apps and services
     #[command(subcommand)]
-    Token(accounts::Token),
+    Token(tokens::Token),
+    /// Organizations
+    #[command(subcommand)]
+    Tenant(tenants::Tenant),
+    /// The vault: its keys, and whether its secrets open
+    #[command(subcommand)]
+    Vault(vault::Vault),
     /// Kinds: the tables that the doors serve
     #[command(subcommand)]
     Kind(kinds::Kind),
@@ -151,7 +161,11 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Migrate(migrate)) => migrate.run(&config),
         Some(Command::Database(database)) => database.run(&config),
         Some(Command::User(user)) => open::with_node(&config, async |node| user.run(node).await),
+        Some(Command::Tenant(tenant)) => {
+            open::with_node(&config, async |node| tenant.run(node).await)
+        }
         Some(Command::Token(token)) => open::with_node(&config, async |node| token.run(node).await),
+        Some(Command::Vault(vault)) => return vault.run(&config),
         Some(Command::Kind(kind)) => open::with_node(&config, async |node| kind.run(node).await),
         Some(Command::Job(job)) => open::with_node(&config, async |node| job.run(node).await),
         Some(Command::Mail(mail)) => mail.run(&config),

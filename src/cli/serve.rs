@@ -15,7 +15,8 @@ use crate::base::Error;
 use crate::base::config::Config;
 use crate::db::embedded::Embedded;
 use crate::db::{check, migrate, pool};
-use crate::domains::identity::accounts;
+use crate::domains::identity::{accounts, deletion};
+use crate::domains::vault::keys;
 use crate::jobs::runner::Runner;
 use crate::node::Node;
 use crate::web as doors;
@@ -43,6 +44,7 @@ pub fn run(config: &Config, serve: &Serve) -> anyhow::Result<()> {
             config.data_dir.display()
         );
     }
+    harden();
     let runtime = open::runtime()?;
     // The pool of the mail server begins and ends with a task, wherever the node is dropped.
     let handle = runtime.handle().clone();
@@ -122,6 +124,15 @@ fn start_workers(node: &Node, url: &str) -> anyhow::Result<Runner> {
     Ok(Runner::start(Arc::new(node.beside(db)), url.to_owned()))
 }
 
+/// Keep what the process knows out of core dumps and from other processes of the same user. The database's server was
+/// started before and is a process of its own.
+fn harden() {
+    use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+    if let Err(cause) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
+        tracing::warn!(event = "may_be_dumped", cause = %cause);
+    }
+}
+
 /// Wait for the database, bring it up, check that it is safe, read the catalogue. The process is live meanwhile.
 async fn make_ready(node: &Node, found: &open::Found, serve: &Serve) -> anyhow::Result<()> {
     wait_for_database(&found.url).await?;
@@ -140,7 +151,14 @@ async fn make_ready(node: &Node, found: &open::Found, serve: &Serve) -> anyhow::
             true => error,
             false => exit::refused(format!("{error:#}")),
         })?;
+    if let Some(why) = keys::settle(&node.db, &node.config).await? {
+        tracing::error!(event = "vault_shut", cause = %why);
+        note(&format!(
+            "The vault is shut: {why}. Everything else serves; made-open vault check says more."
+        ));
+    }
     node.open().await?;
+    deletion::at_start(node).await?;
     Ok(())
 }
 
@@ -256,6 +274,9 @@ impl Ends {
 async fn reload_on_hangup(node: &Node) -> anyhow::Result<()> {
     let mut hangup = signal(SignalKind::hangup())?;
     while hangup.recv().await.is_some() {
+        if let Some(ring) = node.db.hub().keyring() {
+            ring.reread();
+        }
         match node.reload_kinds().await {
             Ok(()) => note("Read the catalogue again."),
             Err(error) => tracing::warn!(event = "catalogue_not_read", cause = %error),

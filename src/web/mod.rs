@@ -33,6 +33,8 @@ pub fn routes(routes: &mut web::ServiceConfig) {
         .route("/first", web::post().to(pages::first_account))
         .route("/api/kinds", web::post().to(hub::kinds::add))
         .route("/api/kinds", web::get().to(hub::kinds::list))
+        .configure(supabase::auth_admin::routes)
+        .configure(supabase::auth_factors::routes)
         .configure(supabase::auth::routes)
         .configure(supabase::rest::routes)
         .default_service(web::to(reply::nothing_here));

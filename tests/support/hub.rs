@@ -98,6 +98,22 @@ impl TestHub {
         cli(&self.database.url(), &self.data_dir, arguments, input)
     }
 
+    /// Stop the hub and start it again on the same database and address of nobody else; with its usual settings.
+    pub fn restart(&mut self) {
+        self.signal("TERM");
+        drop(self.process.wait());
+        let mut command = command(&self.database.url(), &self.data_dir);
+        command.args(["serve", "--bind", "127.0.0.1:0"]);
+        let mut process = command
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap();
+        let (url, first_link) = wait_until_ready(&mut process);
+        (self.url, self.first_link, self.process) = (url, first_link, process);
+    }
+
     /// Send a signal.
     pub fn signal(&self, name: &str) {
         let sent = Command::new("kill")

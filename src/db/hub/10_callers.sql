@@ -29,6 +29,7 @@ begin
         'sub', s.user_id,
         'session_id', s.id,
         'role', s.role,
+        'aal', s.aal,
         'user_role', p.role,
         'tenant_id', p.organization_id)
     into claims
@@ -40,6 +41,12 @@ begin
             and u.id is not null and u.deleted_at is null and (u.banned_until is null or u.banned_until <= now())));
     return claims;
 end
+$$;
+
+-- Accounts that are closed: nothing of theirs is public.
+create or replace function hub.closed_accounts() returns setof uuid
+language sql stable security definer rows 10 set search_path = pg_catalog, hub as $$
+    select c.user_id from hub.closed_accounts c
 $$;
 
 -- Whether an account belongs to the caller's tenant.

@@ -208,7 +208,7 @@ async fn settings(node: web::Data<Node>) -> HttpResponse {
         "mailer_autoconfirm": node.config.autoconfirm,
         "phone_autoconfirm": false,
         "sms_provider": "",
-        "mfa_enabled": false,
+        "mfa_enabled": true,
         "saml_enabled": false,
     }))
 }
