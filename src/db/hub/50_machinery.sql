@@ -42,3 +42,17 @@ from public.embeddings e
 where e.source_id is not null;
 revoke all on public.vector_store from public, anon, authenticated, service_role;
 grant select on public.vector_store to authenticated, service_role;
+
+-- A domain's word in the journal, beside what the triggers write. For the hub only; who asked stays known.
+create or replace function hub.emit(word text, kind text, row_id uuid, owner_id uuid) returns uuid
+language plpgsql security definer set search_path = pg_catalog, public, hub as $$
+declare
+    made uuid;
+begin
+    insert into hub.journal (kind, verb, row_id, owner_id, actor_id, role)
+    values (kind, word, row_id, owner_id, auth.uid(), current_setting('role'))
+    returning id into made;
+    perform pg_notify('hub_changes', '');
+    return made;
+end
+$$;
