@@ -57,6 +57,10 @@ pub struct Config {
     pub autoconfirm: bool,
     /// Seconds an access token lives (`MADE_OPEN_ACCESS_TOKEN_SECONDS`).
     pub access_token_seconds: u32,
+    /// How many jobs of each queue this process runs side by side (`MADE_OPEN_JOBS_WIDTH`).
+    pub jobs_width: usize,
+    /// Connections to the database that jobs have for themselves (`MADE_OPEN_JOBS_POOL`).
+    pub jobs_pool: usize,
     /// Where mail goes out; without it mail is written into files in the data directory (`SMTP_URL`).
     pub smtp_url: Option<Secret>,
     /// Whom mail of the hub comes from (`MADE_OPEN_MAIL_FROM`).
@@ -81,6 +85,8 @@ struct Defaults {
     signup: Signup,
     autoconfirm: bool,
     access_token_seconds: u32,
+    jobs_width: usize,
+    jobs_pool: usize,
     mail_from: &'static str,
     log_format: &'static str,
     limits: bool,
@@ -118,6 +124,8 @@ pub fn load(flags: &Flags) -> anyhow::Result<Config> {
         signup: Signup::Closed,
         autoconfirm: false,
         access_token_seconds: 3600,
+        jobs_width: 16,
+        jobs_pool: 4,
         mail_from: "Made Open <hub@localhost>",
         log_format: "text",
         limits: true,

@@ -4,6 +4,7 @@
 pub mod accounts;
 mod database;
 pub mod database_run;
+mod jobs;
 mod kinds;
 mod open;
 mod serve;
@@ -68,6 +69,9 @@ enum Command {
     /// Kinds: the tables that the doors serve
     #[command(subcommand)]
     Kind(kinds::Kind),
+    /// Jobs: those that died, and trying them again
+    #[command(subcommand)]
+    Job(jobs::Job),
     /// The version, and with --licences what the binary carries
     #[command(after_help = "Example: made-open version --licences")]
     Version {
@@ -118,6 +122,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Some(Command::User(user)) => open::with_node(&config, async |node| user.run(node).await),
         Some(Command::Token(token)) => open::with_node(&config, async |node| token.run(node).await),
         Some(Command::Kind(kind)) => open::with_node(&config, async |node| kind.run(node).await),
+        Some(Command::Job(job)) => open::with_node(&config, async |node| job.run(node).await),
         Some(Command::Version { .. }) => Ok(()),
     }
     .map(|()| ExitCode::SUCCESS)

@@ -1,6 +1,7 @@
 //! `made-open serve`: start the database, bring it up, open the doors, stop everything cleanly.
 
 use std::net::TcpListener;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::web;
@@ -13,6 +14,7 @@ use crate::base::config::Config;
 use crate::db::embedded::Embedded;
 use crate::db::{check, migrate, pool};
 use crate::domains::identity::accounts;
+use crate::jobs::runner::Runner;
 use crate::node::Node;
 use crate::web as doors;
 
@@ -64,6 +66,7 @@ pub fn run(config: &Config, serve: &Serve) -> anyhow::Result<()> {
             handle.stop(false).await;
             return Err(error);
         }
+        let workers = start_workers(&node, &found.url)?;
         welcome(&node, &config).await?;
 
         let ended = tokio::select! {
@@ -79,7 +82,7 @@ pub fn run(config: &Config, serve: &Serve) -> anyhow::Result<()> {
         }
         note("Stopping: finishing what is under way …");
         tokio::select! {
-            () = handle.stop(true) => drop(serving.await),
+            ((), ()) = async { tokio::join!(handle.stop(true), workers.stop()) } => drop(serving.await),
             () = ends.told_to_stop() => note("Stopping at once."),
         }
         Ok(())
@@ -92,6 +95,12 @@ pub fn run(config: &Config, serve: &Serve) -> anyhow::Result<()> {
         note("Stopped.");
     }
     served
+}
+
+/// The jobs run over connections of their own.
+fn start_workers(node: &Node, url: &str) -> anyhow::Result<Runner> {
+    let db = node.db.for_jobs(url, node.config.jobs_pool)?;
+    Ok(Runner::start(Arc::new(node.beside(db)), url.to_owned()))
 }
 
 /// Wait for the database, bring it up, check that it is safe, read the catalogue. The process is live meanwhile.

@@ -40,8 +40,16 @@ impl Db {
     /// Open a pool whose transactions belong to this hub.
     pub fn of(hub: Arc<Hub>, url: &str, size: usize) -> anyhow::Result<Self> {
         Ok(Self {
-            pool: pool::open(url, size)?,
+            pool: pool::open(url, size, pool::OF_REQUESTS)?,
             hub,
+        })
+    }
+
+    /// The same database over connections for jobs, whose statements may take longer.
+    pub fn for_jobs(&self, url: &str, size: usize) -> anyhow::Result<Self> {
+        Ok(Self {
+            pool: pool::open(url, size, pool::OF_JOBS)?,
+            hub: self.hub.clone(),
         })
     }
 

@@ -43,6 +43,18 @@ where e.source_id is not null;
 revoke all on public.vector_store from public, anon, authenticated, service_role;
 grant select on public.vector_store to authenticated, service_role;
 
+-- Workers hear of new jobs when they are committed.
+create or replace function hub.wake_workers() returns trigger
+language plpgsql as $$
+begin
+    perform pg_notify('hub_jobs', '');
+    return null;
+end
+$$;
+drop trigger if exists job_records_wake on public.job_records;
+create trigger job_records_wake after insert on public.job_records
+    for each statement execute function hub.wake_workers();
+
 -- A domain's word in the journal, beside what the triggers write. For the hub only; who asked stays known.
 create or replace function hub.emit(word text, kind text, row_id uuid, owner_id uuid) returns uuid
 language plpgsql security definer set search_path = pg_catalog, public, hub as $$

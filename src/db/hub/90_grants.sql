@@ -11,6 +11,7 @@ grant execute on function auth.uid(), auth.role(), auth.tenant_id(), auth.app_ro
 -- The link check runs as the caller and asks whether a named kind exists.
 grant select (name) on hub.kinds to anon, authenticated;
 grant select on hub.kinds, hub.journal, hub.versions to service_role;
+grant select, insert, update, delete on hub.leases, hub.cron_due to service_role;
 grant select, insert, update, delete on hub.sessions, hub.refresh_tokens, hub.one_time_links, hub.settings to service_role;
 grant execute on function hub.emit(text, text, uuid, uuid) to service_role;
 grant select, insert, update on hub.readers to service_role;

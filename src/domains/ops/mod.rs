@@ -1,9 +1,11 @@
-//! Running a hub: kinds that plugins bring. Rules, audit and retention follow.
+//! Running a hub: kinds that plugins bring. Jobs that died, and what is forgotten when.
 
 pub mod plugins;
+pub mod queue;
 
-use crate::action;
 use crate::node::domain::Domain;
+use crate::node::work::Cron;
+use crate::{action, job};
 
 /// What this domain plugs in.
 pub const DOMAIN: Domain = Domain {
@@ -11,6 +13,14 @@ pub const DOMAIN: Domain = Domain {
     actions: &[
         action!("kinds"."add", "Add a kind from a description of its columns; for developers.", ["kind": "jsonb"] => plugins::add),
         action!(reads "kinds"."list", "Every kind that the caller may see.", [] => plugins::list),
+        action!("job_records"."list", "Jobs of everybody in one state, dead unless another is named; for developers.", ["status": "text", "limit": "integer"] => queue::list),
+        action!("job_records"."retry", "Try a dead job again.", ["id": "uuid"] => queue::retry),
     ],
+    jobs: &[job!(queue::Prune)],
+    crons: &[Cron {
+        name: "prune",
+        schedule: "17 3 * * *",
+        job: "ops.prune",
+    }],
     ..Domain::EMPTY
 };
