@@ -14,6 +14,7 @@ use crate::base::config::Config;
 use crate::db::embedded::Embedded;
 use crate::db::{check, migrate, pool};
 use crate::domains::identity::accounts;
+use crate::events;
 use crate::jobs::runner::Runner;
 use crate::node::Node;
 use crate::web as doors;
@@ -73,6 +74,7 @@ pub fn run(config: &Config, serve: &Serve) -> anyhow::Result<()> {
             () = ends.told_to_stop() => None,
             status = ended(found.embedded.as_mut()) => Some(status),
             () = follow_catalogue(&node, &found.url) => None,
+            () = events::react::follow(&node, &found.url) => None,
             hung_up = reload_on_hangup(&node) => hung_up.map(|()| None)?,
         };
         node.stop_soon();

@@ -16,3 +16,4 @@ grant select, insert, update, delete on hub.sessions, hub.refresh_tokens, hub.on
 grant execute on function hub.emit(text, text, uuid, uuid) to service_role;
 grant select, insert, update on hub.readers to service_role;
 grant select, insert on hub.daily_briefs to service_role;
+grant execute on function hub.waits_for(text[], text, text) to service_role;

@@ -112,7 +112,8 @@ async fn is_written(tx: &mut Tx, user: Uuid, day: NaiveDate) -> Result<bool> {
         .sql(" and local_date = ")
         .text(day.to_string())
         .sql("::date");
-    Ok(!tx.load(select).await?.is_empty())
+    let found: Vec<bool> = tx.load(select).await?;
+    Ok(!found.is_empty())
 }
 
 /// Write one account's brief of one day.

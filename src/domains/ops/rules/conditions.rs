@@ -61,12 +61,18 @@ impl Op {
 pub struct Field(Vec<String>);
 
 impl Field {
-    /// Read a field.
+    /// Read a field of a condition.
     pub fn read(text: &str) -> Option<Self> {
-        let mut steps: Vec<String> = text.split('.').map(str::to_owned).collect();
-        if !matches!(steps.first().map(String::as_str), Some("row" | "event")) {
-            steps.insert(0, "row".to_owned());
+        let (root, _) = text.split_once('.').unwrap_or((text, ""));
+        match root {
+            "row" | "event" => Self::rooted(text),
+            _ => Self::rooted(&format!("row.{text}")),
         }
+    }
+
+    /// Read a place that says where it begins.
+    pub fn rooted(text: &str) -> Option<Self> {
+        let steps: Vec<String> = text.split('.').map(str::to_owned).collect();
         let is_fine = steps.len() >= 2
             && steps.len() <= MOST_STEPS
             && steps
@@ -298,5 +304,4 @@ fn has_changed(field: &Field, seen: &Value) -> bool {
 }
 
 #[cfg(test)]
-#[path = "conditions_tests.rs"]
 mod tests;
