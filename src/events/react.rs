@@ -25,7 +25,7 @@ const POLL: Duration = Duration::from_secs(5);
 /// How soon it looks again when an open transaction hides what is there.
 const HIDDEN: Duration = Duration::from_millis(100);
 /// How often a change is tried that is refused for good, and one that fails by our own fault.
-const TRIES: (i32, i32) = (4, 8);
+const TRIES: (i32, i32) = (4, 6);
 
 /// What one turn of a reader came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -159,7 +159,12 @@ async fn turn(node: &Node, reaction: &Reaction) -> Result<Turn> {
     }))
     .catch_unwind()
     .await
-    .unwrap_or_else(|panic| Err(Error::broken(anyhow::anyhow!("panicked: {}", said(&*panic)))));
+    .unwrap_or_else(|panic| {
+        Err(Error::broken(anyhow::anyhow!(
+            "panicked: {}",
+            said(&*panic)
+        )))
+    });
     match handed {
         Err(error) if reached => note_failure(node, reaction, &error).await,
         handed => handed,
@@ -218,7 +223,8 @@ async fn take_place(tx: &mut Tx, name: &str) -> Result<Option<Standing>> {
     let taken: Option<Taken> = tx.load(select).await?.into_iter().next();
     let Some((last_tx, id, singly, failures, since, is_ahead, retry_at)) = taken else {
         // New here: it begins with what is written from now on.
-        let mut insert = Statement::new("insert into hub.readers (name, last_tx, last_id) values (");
+        let mut insert =
+            Statement::new("insert into hub.readers (name, last_tx, last_id) values (");
         insert.text(name).sql(
             ", pg_snapshot_xmin(pg_current_snapshot()), '00000000-0000-0000-0000-000000000000') on conflict (name) do nothing",
         );
@@ -263,11 +269,7 @@ async fn start_anew(tx: &mut Tx, name: &str, place: Standing) -> Result<Standing
 }
 
 /// The next changes that nothing can precede any more, with the numbers of their transactions.
-async fn changes_after(
-    tx: &mut Tx,
-    place: &Standing,
-    limit: i64,
-) -> Result<Vec<(String, Change)>> {
+async fn changes_after(tx: &mut Tx, place: &Standing, limit: i64) -> Result<Vec<(String, Change)>> {
     let mut select = Statement::<Row>::new(
         "select tx::text, id, kind, verb, row_id, owner_id, actor_id, coalesce(changed, '{}'), correlation, depth, at \
          from hub.journal",

@@ -13,5 +13,8 @@ mod support;
 mod clients;
 mod commands;
 mod first_day;
+mod journal;
 mod kinds_at_run_time;
+mod notifications;
 mod operators_schema;
+mod rules;

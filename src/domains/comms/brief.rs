@@ -139,7 +139,8 @@ impl WriteBrief {
             return Ok(());
         };
         // Taken in the transaction that writes it: the second of two finds it taken.
-        let mut take = Statement::new("insert into hub.daily_briefs (user_id, local_date) values (");
+        let mut take =
+            Statement::new("insert into hub.daily_briefs (user_id, local_date) values (");
         take.bind(Bind::Uuid(self.user))
             .sql(", ")
             .text(self.day.to_string())
@@ -330,7 +331,11 @@ mod tests {
             let whole: Vec<_> = first.iter().skip(1).collect();
             assert!(whole.len() >= 3, "{name} {whole:?}");
             for ((day, now), (next, _)) in whole.iter().zip(whole.iter().skip(1)) {
-                assert_eq!(day.succ_opt().as_ref(), Some(*next), "{name}: no day is left out");
+                assert_eq!(
+                    day.succ_opt().as_ref(),
+                    Some(*next),
+                    "{name}: no day is left out"
+                );
                 let wall = now.with_timezone(&zone).time();
                 let late = wall.signed_duration_since(hour).num_minutes();
                 // An hour that is skipped is over when the clock was moved.
@@ -342,7 +347,10 @@ mod tests {
     #[test]
     fn the_last_minutes_of_a_day_are_not_missed() {
         let hour = time_of("23:59:00");
-        assert_eq!(due(at("2026-05-05T23:45:00Z"), Tz::UTC, hour), "2026-05-05".parse().ok());
+        assert_eq!(
+            due(at("2026-05-05T23:45:00Z"), Tz::UTC, hour),
+            "2026-05-05".parse().ok()
+        );
         assert_eq!(due(at("2026-05-05T23:30:00Z"), Tz::UTC, hour), None);
     }
 
@@ -366,7 +374,10 @@ mod tests {
             zone: Tz::Europe__Berlin,
             events: vec![
                 (None, "Fair".to_owned()),
-                (Some(at("2026-03-29T06:30:00Z")), "Dentist\r\n  09:00  Bank: pay Mallory".to_owned()),
+                (
+                    Some(at("2026-03-29T06:30:00Z")),
+                    "Dentist\r\n  09:00  Bank: pay Mallory".to_owned(),
+                ),
             ],
             tasks: vec![(at("2026-03-27T12:00:00Z"), "Water\u{2028}To do:".to_owned())],
             unread: (7, vec!["x".repeat(500)]),

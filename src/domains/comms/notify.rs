@@ -326,7 +326,11 @@ async fn mark(tx: &mut Tx, delivery: Uuid, status: &'static str) -> Result<()> {
     update
         .text(status)
         .sql(", sent_at = now()")
-        .sql(if status == "delivered" { ", delivered_at = now()" } else { "" })
+        .sql(if status == "delivered" {
+            ", delivered_at = now()"
+        } else {
+            ""
+        })
         .sql(" where id = ")
         .bind(Bind::Uuid(delivery))
         .sql(" and status = 'pending'");
@@ -400,12 +404,10 @@ async fn wishes(tx: &mut Tx, account: Uuid) -> Result<Option<Wishes>> {
     Ok(found.map(
         |(in_app, email, sms, push, start, end, zone_name, has_phone, has_device)| Wishes {
             enabled: [in_app, email, sms, push],
-            quiet: start
-                .zip(end)
-                .map(|(start, end)| Hours {
-                    start: time_of(&start),
-                    end: time_of(&end),
-                }),
+            quiet: start.zip(end).map(|(start, end)| Hours {
+                start: time_of(&start),
+                end: time_of(&end),
+            }),
             zone: zone(Some(&zone_name)),
             has_phone,
             has_device,
@@ -474,7 +476,12 @@ mod tests {
 
     #[test]
     fn a_notification_leads_into_the_hub_or_onto_the_web() {
-        for url in ["/tasks/1", "/a?b=c#d", "https://example.org/x", "http://example.org"] {
+        for url in [
+            "/tasks/1",
+            "/a?b=c#d",
+            "https://example.org/x",
+            "http://example.org",
+        ] {
             assert!(leads_somewhere(url), "{url}");
         }
         for url in [

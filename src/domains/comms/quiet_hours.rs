@@ -93,7 +93,11 @@ fn first_change(from: DateTime<Utc>, to: DateTime<Utc>, zone: Tz) -> Option<Date
         }
     }
     // Zones change on the full second.
-    Some(high.with_nanosecond(0).filter(|full| *full > from && offset(*full) != before).unwrap_or(high))
+    Some(
+        high.with_nanosecond(0)
+            .filter(|full| *full > from && offset(*full) != before)
+            .unwrap_or(high),
+    )
 }
 
 #[cfg(test)]
@@ -139,26 +143,86 @@ mod tests {
         let night = hours("22:00:00", "07:00:00");
         let cases = [
             // An ordinary night, over midnight.
-            ("Europe/Berlin", night, "2026-01-10T23:30:00Z", "2026-01-11T06:00:00Z"),
-            ("Europe/Berlin", night, "2026-01-10T12:00:00Z", "2026-01-10T12:00:00Z"),
+            (
+                "Europe/Berlin",
+                night,
+                "2026-01-10T23:30:00Z",
+                "2026-01-11T06:00:00Z",
+            ),
+            (
+                "Europe/Berlin",
+                night,
+                "2026-01-10T12:00:00Z",
+                "2026-01-10T12:00:00Z",
+            ),
             // The night is an hour shorter, and an hour longer.
-            ("Europe/Berlin", night, "2026-03-28T22:00:00Z", "2026-03-29T05:00:00Z"),
-            ("Europe/Berlin", night, "2026-10-24T22:00:00Z", "2026-10-25T06:00:00Z"),
+            (
+                "Europe/Berlin",
+                night,
+                "2026-03-28T22:00:00Z",
+                "2026-03-29T05:00:00Z",
+            ),
+            (
+                "Europe/Berlin",
+                night,
+                "2026-10-24T22:00:00Z",
+                "2026-10-25T06:00:00Z",
+            ),
             // The end does not exist that day: 02:30 is skipped, so 03:00 it is.
-            ("Europe/Berlin", hours("22:00:00", "02:30:00"), "2026-03-28T22:00:00Z", "2026-03-29T01:00:00Z"),
+            (
+                "Europe/Berlin",
+                hours("22:00:00", "02:30:00"),
+                "2026-03-28T22:00:00Z",
+                "2026-03-29T01:00:00Z",
+            ),
             // The end comes twice: the first time counts, and within the second pass the second.
-            ("Europe/Berlin", hours("22:00:00", "02:30:00"), "2026-10-24T22:00:00Z", "2026-10-25T00:30:00Z"),
-            ("Europe/Berlin", hours("22:00:00", "02:30:00"), "2026-10-25T01:10:00Z", "2026-10-25T01:30:00Z"),
+            (
+                "Europe/Berlin",
+                hours("22:00:00", "02:30:00"),
+                "2026-10-24T22:00:00Z",
+                "2026-10-25T00:30:00Z",
+            ),
+            (
+                "Europe/Berlin",
+                hours("22:00:00", "02:30:00"),
+                "2026-10-25T01:10:00Z",
+                "2026-10-25T01:30:00Z",
+            ),
             // The whole hours are skipped with the gap.
-            ("Europe/Berlin", hours("02:00:00", "03:00:00"), "2026-03-29T01:00:00Z", "2026-03-29T01:00:00Z"),
+            (
+                "Europe/Berlin",
+                hours("02:00:00", "03:00:00"),
+                "2026-03-29T01:00:00Z",
+                "2026-03-29T01:00:00Z",
+            ),
             // Half an hour only.
-            ("Australia/Lord_Howe", hours("22:00:00", "02:15:00"), "2026-10-03T14:00:00Z", "2026-10-03T15:30:00Z"),
+            (
+                "Australia/Lord_Howe",
+                hours("22:00:00", "02:15:00"),
+                "2026-10-03T14:00:00Z",
+                "2026-10-03T15:30:00Z",
+            ),
             // Midnight itself is skipped.
-            ("America/Sao_Paulo", hours("23:00:00", "00:30:00"), "2018-11-04T02:30:00Z", "2018-11-04T03:00:00Z"),
+            (
+                "America/Sao_Paulo",
+                hours("23:00:00", "00:30:00"),
+                "2018-11-04T02:30:00Z",
+                "2018-11-04T03:00:00Z",
+            ),
             // A whole day is skipped.
-            ("Pacific/Apia", hours("22:00:00", "07:00:00"), "2011-12-30T08:30:00Z", "2011-12-30T17:00:00Z"),
+            (
+                "Pacific/Apia",
+                hours("22:00:00", "07:00:00"),
+                "2011-12-30T08:30:00Z",
+                "2011-12-30T17:00:00Z",
+            ),
             // An end at the start is no quiet at all.
-            ("Asia/Kathmandu", hours("08:00:00", "08:00:00"), "2026-05-05T02:15:00Z", "2026-05-05T02:15:00Z"),
+            (
+                "Asia/Kathmandu",
+                hours("08:00:00", "08:00:00"),
+                "2026-05-05T02:15:00Z",
+                "2026-05-05T02:15:00Z",
+            ),
         ];
         for (name, hours, now, then) in cases {
             let next = next_allowed(at(now), zone(Some(name)), hours);
@@ -169,7 +233,17 @@ mod tests {
     #[test]
     fn hostile_zones_are_utc() {
         let long = "Europe/".repeat(10_000);
-        for name in ["", " ", "Nowhere/City", "../../etc/passwd", "UTC; drop", "\0", "é", long.as_str(), "GMT+99"] {
+        for name in [
+            "",
+            " ",
+            "Nowhere/City",
+            "../../etc/passwd",
+            "UTC; drop",
+            "\0",
+            "é",
+            long.as_str(),
+            "GMT+99",
+        ] {
             assert_eq!(zone(Some(name)), Tz::UTC);
         }
         assert_eq!(zone(None), Tz::UTC);

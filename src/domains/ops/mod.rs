@@ -5,8 +5,8 @@ pub mod queue;
 pub mod rules;
 pub mod written_times;
 
-use crate::node::domain::Domain;
 use crate::kinds::verbs::Hook;
+use crate::node::domain::Domain;
 use crate::node::work::{Cron, Reaction};
 use crate::{action, job};
 

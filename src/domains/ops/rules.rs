@@ -279,10 +279,7 @@ async fn event_to_try(tx: &mut Tx, event: Value) -> Result<(Value, Option<Value>
                 .get("name")
                 .and_then(Value::as_str)
                 .ok_or_else(wrong)?;
-            let changed = object
-                .get("changed")
-                .cloned()
-                .unwrap_or_else(|| json!([]));
+            let changed = object.get("changed").cloned().unwrap_or_else(|| json!([]));
             Ok((named(name, changed), None))
         }
         _ => Err(wrong()),
@@ -320,16 +317,21 @@ fn waits_for(types: &[String], name: &str) -> bool {
     })
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn names_and_kinds_are_waited_for() {
-        let types: Vec<String> = ["tasks.insert", "notes.*", "*", ".*", "communication.CallStarted"]
-            .map(str::to_owned)
-            .to_vec();
+        let types: Vec<String> = [
+            "tasks.insert",
+            "notes.*",
+            "*",
+            ".*",
+            "communication.CallStarted",
+        ]
+        .map(str::to_owned)
+        .to_vec();
         for name in ["tasks.insert", "notes.delete", "communication.CallStarted"] {
             assert!(waits_for(&types, name), "{name}");
         }
@@ -347,8 +349,18 @@ mod tests {
         };
         let event = named("tasks.insert", json!([]));
         let broken = decide(&rule(json!({"op": "like"}), json!([])), event.clone(), None);
-        assert!(!broken.matched && broken.error.unwrap().starts_with("rules.invalid: condition_ast."));
-        let broken = decide(&rule(json!({}), json!([{"type": "shell"}])), event.clone(), None);
+        assert!(
+            !broken.matched
+                && broken
+                    .error
+                    .unwrap()
+                    .starts_with("rules.invalid: condition_ast.")
+        );
+        let broken = decide(
+            &rule(json!({}), json!([{"type": "shell"}])),
+            event.clone(),
+            None,
+        );
         assert!(broken.matched && broken.actions.is_empty());
         assert_eq!(
             broken.error.unwrap(),

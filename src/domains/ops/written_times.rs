@@ -75,9 +75,14 @@ fn schedule(value: Option<&Value>, zone: chrono_tz::Tz) -> Result<()> {
         // Seconds and years are nobody's business here: what runs every second is an attack.
         Some(Value::String(text)) if text.split_whitespace().take(6).count() == 5 => {
             let now = clock::now().with_timezone(&zone);
-            cron::next_after(text, &now)
-                .map(|_| ())
-                .map_err(|error| wrong(error.told().map(|told| told.message.clone()).unwrap_or_default()))
+            cron::next_after(text, &now).map(|_| ()).map_err(|error| {
+                wrong(
+                    error
+                        .told()
+                        .map(|told| told.message.clone())
+                        .unwrap_or_default(),
+                )
+            })
         }
         Some(_) => Err(wrong("This is no schedule of five fields.".to_owned())),
     }
@@ -89,29 +94,62 @@ mod tests {
 
     #[test]
     fn zones_are_known_by_name() {
-        for name in ["Europe/Berlin", "UTC", "America/Argentina/Ushuaia", "Etc/GMT+5"] {
+        for name in [
+            "Europe/Berlin",
+            "UTC",
+            "America/Argentina/Ushuaia",
+            "Etc/GMT+5",
+        ] {
             assert!(zone_of(Some(&json!(name))).is_ok(), "{name}");
         }
         assert!(zone_of(None).is_ok() && zone_of(Some(&Value::Null)).is_ok());
         let long = "Europe/".repeat(100_000);
-        for name in ["", "Mars/Olympus", "europe/berlin\0", "../../etc/localtime", "UTC'; drop table users", &long] {
+        for name in [
+            "",
+            "Mars/Olympus",
+            "europe/berlin\0",
+            "../../etc/localtime",
+            "UTC'; drop table users",
+            &long,
+        ] {
             let error = zone_of(Some(&json!(name))).unwrap_err();
-            assert!(error.is("timezone.unknown") && error.status() == 422, "{name}");
+            assert!(
+                error.is("timezone.unknown") && error.status() == 422,
+                "{name}"
+            );
         }
         let told = zone_of(Some(&json!("Europe/Berlim"))).unwrap_err();
-        assert_eq!(told.told().unwrap().hint.as_deref(), Some("Did you mean Europe/Berlin?"));
+        assert_eq!(
+            told.told().unwrap().hint.as_deref(),
+            Some("Did you mean Europe/Berlin?")
+        );
         assert!(zone_of(Some(&json!(7))).is_err());
     }
 
     #[test]
     fn schedules_have_five_fields_and_come_some_day() {
         let check = |text: &str| schedule(Some(&json!(text)), chrono_tz::Tz::Europe__Berlin);
-        for text in ["*/5 * * * *", "0 7 * * MON-FRI", "30 2 29 2 *", "0 0 1,15 * *"] {
+        for text in [
+            "*/5 * * * *",
+            "0 7 * * MON-FRI",
+            "30 2 29 2 *",
+            "0 0 1,15 * *",
+        ] {
             assert!(check(text).is_ok(), "{text}");
         }
         let long = format!("{} * * * *", "0,".repeat(50_000));
         let begun = std::time::Instant::now();
-        for text in ["", "* * * * * *", "* * * *", "99 * * * *", "0 0 31 2 *", "@every 1s", "é * * * *", "*/0 * * * *", &long] {
+        for text in [
+            "",
+            "* * * * * *",
+            "* * * *",
+            "99 * * * *",
+            "0 0 31 2 *",
+            "@every 1s",
+            "é * * * *",
+            "*/0 * * * *",
+            &long,
+        ] {
             let error = check(text).unwrap_err();
             assert!(error.is("cron.schedule") && error.status() == 422, "{text}");
         }

@@ -48,7 +48,10 @@ pub fn check(action: &Value, path: &str) -> Result<(), Wrong> {
     for (key, value) in action {
         let key = key.as_str();
         if key != "type" && !needed.contains(&key) && !possible.contains(&key) {
-            return Err(Wrong::at(&at(key), format!("{sort} has nothing of this name")));
+            return Err(Wrong::at(
+                &at(key),
+                format!("{sort} has nothing of this name"),
+            ));
         }
         match key {
             "row" | "arguments" if !value.is_object() => {
@@ -67,7 +70,10 @@ pub fn check(action: &Value, path: &str) -> Result<(), Wrong> {
         check_places(value, &at(key), 1)?;
     }
     if Value::Object(action.clone()).to_string().len() > LARGEST {
-        return Err(Wrong::at(path, format!("an action holds at most {LARGEST} bytes")));
+        return Err(Wrong::at(
+            path,
+            format!("an action holds at most {LARGEST} bytes"),
+        ));
     }
     Ok(())
 }
@@ -85,9 +91,7 @@ fn check_places(value: &Value, path: &str, depth: usize) -> Result<(), Wrong> {
         return Err(Wrong::at(path, format!("at most {DEEPEST} deep")));
     }
     match value {
-        Value::String(text) => pieces(text)
-            .map(|_| ())
-            .map_err(|why| Wrong::at(path, why)),
+        Value::String(text) => pieces(text).map(|_| ()).map_err(|why| Wrong::at(path, why)),
         Value::Array(items) => items
             .iter()
             .enumerate()
@@ -181,12 +185,7 @@ fn filled(value: &Value, seen: &Value) -> Result<Value, String> {
 }
 
 /// Carry an action out, as its owner.
-pub async fn perform(
-    node: &Node,
-    attempt: &Attempt,
-    action: &Value,
-    cause: &Cause,
-) -> Result<()> {
+pub async fn perform(node: &Node, attempt: &Attempt, action: &Value, cause: &Cause) -> Result<()> {
     let account = attempt
         .owner
         .ok_or_else(|| Error::invalid("rules.no_owner", "A rule's action works for somebody."))?;
@@ -227,8 +226,20 @@ pub async fn perform(
             tell(node, &caller, attempt, news).await
         }
         Some("create") => create(node, &caller, attempt, &text("kind"), action.get("row")).await,
-        Some("act") => act(node, &caller, attempt, &text("name"), action.get("arguments")).await,
-        _ => Err(Error::invalid("rules.action", "This is no action of a rule.")),
+        Some("act") => {
+            act(
+                node,
+                &caller,
+                attempt,
+                &text("name"),
+                action.get("arguments"),
+            )
+            .await
+        }
+        _ => Err(Error::invalid(
+            "rules.action",
+            "This is no action of a rule.",
+        )),
     }
 }
 
@@ -250,9 +261,9 @@ async fn act(
     name: &str,
     arguments: Option<&Value>,
 ) -> Result<()> {
-    let action = node.action(name).ok_or_else(|| {
-        Error::missing("action.unknown", format!("There is no action {name}."))
-    })?;
+    let action = node
+        .action(name)
+        .ok_or_else(|| Error::missing("action.unknown", format!("There is no action {name}.")))?;
     let arguments = arguments
         .cloned()
         .unwrap_or_else(|| Value::Object(Map::new()));
@@ -348,8 +359,13 @@ mod tests {
         }));
         assert_eq!(told["title"], "Shopping: Eggs {{row.secret}}!");
         assert_eq!(told["message"], "3 [\"a\"]");
-        let row = filled(json!({"type": "create", "kind": "tasks", "row": {"title": "{{row.title}}", "n": "{{row.n}}", "x": ["{{event.name}}", 1]}}));
-        assert_eq!(row["row"], json!({"title": "Eggs {{row.secret}}", "n": 3, "x": ["tasks.insert", 1]}));
+        let row = filled(
+            json!({"type": "create", "kind": "tasks", "row": {"title": "{{row.title}}", "n": "{{row.n}}", "x": ["{{event.name}}", 1]}}),
+        );
+        assert_eq!(
+            row["row"],
+            json!({"title": "Eggs {{row.secret}}", "n": 3, "x": ["tasks.insert", 1]})
+        );
     }
 
     #[test]
@@ -360,18 +376,49 @@ mod tests {
             (json!({"type": "shell", "command": "id"}), "actions[0].type"),
             (json!({"type": "notify"}), "actions[0].title"),
             (json!({"type": "notify", "title": 1}), "actions[0].title"),
-            (json!({"type": "notify", "title": "{{row.title"}), "actions[0].title"),
-            (json!({"type": "notify", "title": "{{secret}}"}), "actions[0].title"),
-            (json!({"type": "notify", "title": "{{env.PATH}}"}), "actions[0].title"),
-            (json!({"type": "email", "subject": "x", "to": "a@b.example"}), "actions[0].to"),
-            (json!({"type": "create", "kind": "Tasks; drop", "row": {}}), "actions[0].kind"),
-            (json!({"type": "create", "kind": "tasks", "row": []}), "actions[0].row"),
-            (json!({"type": "create", "kind": "tasks", "row": {"a": ["{{"]}}), "actions[0].row[0]"),
-            (json!({"type": "act", "name": "{{row.title}}"}), "actions[0].name"),
-            (json!({"type": "act", "name": "kinds_list", "arguments": "x"}), "actions[0].arguments"),
+            (
+                json!({"type": "notify", "title": "{{row.title"}),
+                "actions[0].title",
+            ),
+            (
+                json!({"type": "notify", "title": "{{secret}}"}),
+                "actions[0].title",
+            ),
+            (
+                json!({"type": "notify", "title": "{{env.PATH}}"}),
+                "actions[0].title",
+            ),
+            (
+                json!({"type": "email", "subject": "x", "to": "a@b.example"}),
+                "actions[0].to",
+            ),
+            (
+                json!({"type": "create", "kind": "Tasks; drop", "row": {}}),
+                "actions[0].kind",
+            ),
+            (
+                json!({"type": "create", "kind": "tasks", "row": []}),
+                "actions[0].row",
+            ),
+            (
+                json!({"type": "create", "kind": "tasks", "row": {"a": ["{{"]}}),
+                "actions[0].row[0]",
+            ),
+            (
+                json!({"type": "act", "name": "{{row.title}}"}),
+                "actions[0].name",
+            ),
+            (
+                json!({"type": "act", "name": "kinds_list", "arguments": "x"}),
+                "actions[0].arguments",
+            ),
         ];
         for (action, path) in cases {
-            assert_eq!(check(&action, "actions[0]").unwrap_err().path, path, "{action}");
+            assert_eq!(
+                check(&action, "actions[0]").unwrap_err().path,
+                path,
+                "{action}"
+            );
         }
     }
 
@@ -384,6 +431,9 @@ mod tests {
         assert!(fill(&action, &seen, "actions[0]").is_err());
         let action = json!({"type": "notify", "title": " {{row.title}}"});
         let told = fill(&action, &seen, "actions[0]").unwrap();
-        assert_eq!(told["title"].as_str().unwrap().chars().count(), LONGEST_TEXT + 1);
+        assert_eq!(
+            told["title"].as_str().unwrap().chars().count(),
+            LONGEST_TEXT + 1
+        );
     }
 }

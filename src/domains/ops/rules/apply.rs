@@ -196,7 +196,11 @@ async fn write_run(
         .text(change.kind.clone())
         .sql(", ")
         .bind(Bind::Uuid(change.row))
-        .sql(if decision.matched { ", true, " } else { ", false, " })
+        .sql(if decision.matched {
+            ", true, "
+        } else {
+            ", false, "
+        })
         .bind(Bind::Text(decision.error.clone()))
         .sql(", ")
         .bind(Bind::Int(i64::from(change.depth)))
@@ -279,7 +283,9 @@ impl Job for RuleAction {
         };
         node.db
             .write(&Caller::Hub, async |tx| {
-                let mut note = Statement::new("update public.rule_runs set error = coalesce(error || '; ', '') || ");
+                let mut note = Statement::new(
+                    "update public.rule_runs set error = coalesce(error || '; ', '') || ",
+                );
                 note.text(said.replace('\0', ""))
                     .sql(" where id = ")
                     .bind(Bind::Uuid(self.run));

@@ -18,11 +18,7 @@ pub enum Condition {
     All(Vec<Condition>),
     Any(Vec<Condition>),
     Not(Box<Condition>),
-    Test {
-        field: Field,
-        op: Op,
-        value: Value,
-    },
+    Test { field: Field, op: Op, value: Value },
 }
 
 /// What is compared.
@@ -170,7 +166,9 @@ fn test(object: &Map<String, Value>, path: &str) -> Result<Condition, Wrong> {
         let key: String = key.chars().take(60).collect();
         return Err(Wrong::at(
             path,
-            format!("{key:?} is not known here; a condition has all, any or not alone, or field, op and value"),
+            format!(
+                "{key:?} is not known here; a condition has all, any or not alone, or field, op and value"
+            ),
         ));
     }
     let at = |name: &str| format!("{path}.{name}");
@@ -178,7 +176,12 @@ fn test(object: &Map<String, Value>, path: &str) -> Result<Condition, Wrong> {
         .get("field")
         .and_then(Value::as_str)
         .and_then(Field::read)
-        .ok_or_else(|| Wrong::at(&at("field"), "expected a field such as row.title or event.name"))?;
+        .ok_or_else(|| {
+            Wrong::at(
+                &at("field"),
+                "expected a field such as row.title or event.name",
+            )
+        })?;
     let said = object.get("op").and_then(Value::as_str);
     let Some((_, op)) = Op::ALL.into_iter().find(|(name, _)| Some(*name) == said) else {
         let names: Vec<_> = Op::ALL.iter().map(|(name, _)| *name).collect();
@@ -192,7 +195,10 @@ fn test(object: &Map<String, Value>, path: &str) -> Result<Condition, Wrong> {
         (Op::Exists | Op::Changed, None) => Value::Bool(true),
         (Op::Exists | Op::Changed, Some(Value::Bool(is))) => Value::Bool(is),
         (Op::Exists | Op::Changed, Some(_)) => {
-            return Err(Wrong::at(&at("value"), "expected true or false, or nothing"));
+            return Err(Wrong::at(
+                &at("value"),
+                "expected true or false, or nothing",
+            ));
         }
         (Op::In, Some(Value::Array(list))) if list.len() <= LONGEST_LIST => Value::Array(list),
         (Op::In, _) => {
@@ -202,14 +208,24 @@ fn test(object: &Map<String, Value>, path: &str) -> Result<Condition, Wrong> {
         (_, Some(value @ (Value::Object(_) | Value::Array(_))))
             if !matches!(op, Op::Eq | Op::Neq | Op::Contains) =>
         {
-            let why = format!("{} has no greater and no less", if value.is_array() { "a list" } else { "an object" });
+            let why = format!(
+                "{} has no greater and no less",
+                if value.is_array() {
+                    "a list"
+                } else {
+                    "an object"
+                }
+            );
             return Err(Wrong::at(&at("value"), why));
         }
         (_, Some(value)) => value,
         (_, None) => return Err(Wrong::at(&at("value"), "expected a value")),
     };
     if op == Op::Changed && field.column().is_none() {
-        return Err(Wrong::at(&at("field"), "only a column of the row can change"));
+        return Err(Wrong::at(
+            &at("field"),
+            "only a column of the row can change",
+        ));
     }
     Ok(Condition::Test { field, op, value })
 }
@@ -236,9 +252,10 @@ fn compare(field: &Field, op: Op, value: &Value, seen: &Value) -> bool {
         Op::Gte => matches!(order(), Some(Ordering::Greater | Ordering::Equal)),
         Op::Lt => order() == Some(Ordering::Less),
         Op::Lte => matches!(order(), Some(Ordering::Less | Ordering::Equal)),
-        Op::In => value
-            .as_array()
-            .is_some_and(|list| list.iter().any(|item| same(found.unwrap_or(&Value::Null), item))),
+        Op::In => value.as_array().is_some_and(|list| {
+            list.iter()
+                .any(|item| same(found.unwrap_or(&Value::Null), item))
+        }),
         Op::Contains => found.is_some_and(|found| holds_within(found, value)),
         Op::Exists => value.as_bool() == Some(found.is_some()),
         Op::Changed => value.as_bool() == Some(has_changed(field, seen)),
@@ -275,7 +292,12 @@ fn moment(text: &str) -> Option<DateTime<chrono::Utc>> {
     }
     match text.parse::<DateTime<chrono::FixedOffset>>() {
         Ok(at) => Some(at.to_utc()),
-        Err(_) => Some(text.parse::<NaiveDate>().ok()?.and_hms_opt(0, 0, 0)?.and_utc()),
+        Err(_) => Some(
+            text.parse::<NaiveDate>()
+                .ok()?
+                .and_hms_opt(0, 0, 0)?
+                .and_utc(),
+        ),
     }
 }
 

@@ -88,7 +88,10 @@ fn trees() {
         (json!({"all": [yes, no]}), false),
         (json!({"any": [no, yes]}), true),
         (json!({"not": no}), true),
-        (json!({"not": {"any": [no, {"all": [yes, {"not": yes}]}]}}), true),
+        (
+            json!({"not": {"any": [no, {"all": [yes, {"not": yes}]}]}}),
+            true,
+        ),
     ];
     for (tree, expected) in cases {
         assert_eq!(holds(&tree), expected, "{tree}");
@@ -109,7 +112,10 @@ fn what_is_wrong_is_named_by_its_place() {
         (json!({"all": {}}), "condition_ast.all"),
         (json!({"all": [{}]}), "condition_ast.all[0].field"),
         (json!({"all": [], "any": []}), "condition_ast"),
-        (json!({"any": [test("a", "eq", json!(1)), test("a", "like", json!("%"))]}), "condition_ast.any[1].op"),
+        (
+            json!({"any": [test("a", "eq", json!(1)), test("a", "like", json!("%"))]}),
+            "condition_ast.any[1].op",
+        ),
         (json!({"not": 1}), "condition_ast.not"),
         (test("", "eq", json!(1)), "condition_ast.field"),
         (test("a..b", "eq", json!(1)), "condition_ast.field"),
@@ -118,9 +124,15 @@ fn what_is_wrong_is_named_by_its_place() {
         (test("a", "in", json!(vec![1; 501])), "condition_ast.value"),
         (test("a", "gt", json!([])), "condition_ast.value"),
         (test("a", "exists", json!("yes")), "condition_ast.value"),
-        (test("event.name", "changed", json!(true)), "condition_ast.field"),
+        (
+            test("event.name", "changed", json!(true)),
+            "condition_ast.field",
+        ),
         (json!({"field": "a", "op": "eq"}), "condition_ast.value"),
-        (json!({"field": "a", "op": "eq", "value": 1, "or": 2}), "condition_ast"),
+        (
+            json!({"field": "a", "op": "eq", "value": 1, "or": 2}),
+            "condition_ast",
+        ),
     ];
     for (tree, path) in cases {
         assert_eq!(read(&tree).unwrap_err().path, path, "{tree}");
@@ -137,7 +149,16 @@ fn any_json() -> impl Strategy<Value = Value> {
         any::<u64>().prop_map(Value::from),
         any::<f64>().prop_map(|f| json!(f)),
         "\\PC{0,12}".prop_map(Value::String),
-        prop::sample::select(&["2026-03-01", "9999-99-99", "2026-03-01T00:00:00Z", "all", "eq"][..]).prop_map(Value::from),
+        prop::sample::select(
+            &[
+                "2026-03-01",
+                "9999-99-99",
+                "2026-03-01T00:00:00Z",
+                "all",
+                "eq"
+            ][..]
+        )
+        .prop_map(Value::from),
     ];
     leaf.prop_recursive(4, 40, 5, |inner| {
         prop_oneof![
@@ -149,13 +170,23 @@ fn any_json() -> impl Strategy<Value = Value> {
 }
 
 fn word() -> impl Strategy<Value = String> {
-    let known = ["all", "any", "not", "field", "op", "value", "row", "event", "changed", "verb", "title", "0"];
-    prop_oneof![prop::sample::select(&known[..]).prop_map(str::to_owned), "\\PC{0,6}"]
+    let known = [
+        "all", "any", "not", "field", "op", "value", "row", "event", "changed", "verb", "title",
+        "0",
+    ];
+    prop_oneof![
+        prop::sample::select(&known[..]).prop_map(str::to_owned),
+        "\\PC{0,6}"
+    ]
 }
 
 fn any_tree() -> impl Strategy<Value = Value> {
     let names: Vec<&str> = Op::ALL.iter().map(|(name, _)| *name).collect();
-    let leaf = ("(row|event)\\.[a-z0-9.]{1,8}|title|0", prop::sample::select(names), any_json())
+    let leaf = (
+        "(row|event)\\.[a-z0-9.]{1,8}|title|0",
+        prop::sample::select(names),
+        any_json(),
+    )
         .prop_map(|(field, op, value)| test(&field, op, value));
     leaf.prop_recursive(5, 40, 4, |inner| {
         prop_oneof![
