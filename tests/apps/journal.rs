@@ -85,7 +85,7 @@ async fn name_of(tx: &mut Tx, row: Uuid) -> made_open::base::Result<String> {
 /// A hub in this process, without doors.
 fn node(database: &TestDatabase, domains: &'static [Domain]) -> Node {
     let flags = Flags {
-        data_dir: Some(std::env::temp_dir().display().to_string()),
+        data_dir: Some(std::env::temp_dir()),
         database_url: Some(database.url()),
         ..Flags::default()
     };

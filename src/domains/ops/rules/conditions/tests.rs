@@ -170,12 +170,12 @@ fn any_json() -> impl Strategy<Value = Value> {
 }
 
 fn word() -> impl Strategy<Value = String> {
-    let known = [
+    const KNOWN: [&str; 12] = [
         "all", "any", "not", "field", "op", "value", "row", "event", "changed", "verb", "title",
         "0",
     ];
     prop_oneof![
-        prop::sample::select(&known[..]).prop_map(str::to_owned),
+        prop::sample::select(&KNOWN[..]).prop_map(str::to_owned),
         "\\PC{0,6}"
     ]
 }
