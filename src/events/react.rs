@@ -248,23 +248,25 @@ async fn take_place(tx: &mut Tx, name: &str) -> Result<Option<Standing>> {
 /// The journal was brought here from another server, whose transactions had higher numbers: go on from now, and never
 /// take the old rows for new ones when this server's numbers reach theirs.
 async fn start_anew(tx: &mut Tx, name: &str, place: Standing) -> Result<Standing> {
-    tracing::warn!(event = "journal_moved", reader = name, last_tx = place.tx);
     let mut update = Statement::<(Text, SqlUuid, Nullable<Timestamptz>)>::new(
         "update hub.readers set last_tx = pg_snapshot_xmin(pg_current_snapshot()), \
-         last_id = '00000000-0000-0000-0000-000000000000', since = now() - interval '1 minute' where name = ",
+         last_id = '00000000-0000-0000-0000-000000000000', since = now() - interval '1 minute' \
+         where last_tx > pg_snapshot_xmax(pg_current_snapshot()) and name = ",
     );
     update
         .text(name)
         .sql(" returning last_tx::text, last_id, since");
     let moved: Vec<(String, Uuid, Option<DateTime<Utc>>)> = tx.load(update).await?;
-    Ok(match moved.into_iter().next() {
-        Some((tx, id, since)) => Standing {
-            tx,
-            id,
-            since,
-            ..place
-        },
-        None => place,
+    // The statement that took the place may have seen less than the process which moved it last.
+    let Some((number, id, since)) = moved.into_iter().next() else {
+        return Ok(place);
+    };
+    tracing::warn!(event = "journal_moved", reader = name, last_tx = place.tx);
+    Ok(Standing {
+        tx: number,
+        id,
+        since,
+        ..place
     })
 }
 

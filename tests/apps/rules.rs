@@ -132,7 +132,7 @@ async fn mo_51_mo_52_rules_match_in_order_of_priority_and_their_actions_are_jobs
         &hub,
         &amina,
         "/rest/v1/user_notifications?order=created_at",
-        |rows| rows.len() >= 3,
+        |rows| rows.len() >= 2,
     )
     .await;
     let title =
