@@ -57,10 +57,20 @@ pub struct Config {
     pub autoconfirm: bool,
     /// Seconds an access token lives (`MADE_OPEN_ACCESS_TOKEN_SECONDS`).
     pub access_token_seconds: u32,
+    /// Where mail may send people back to beside the hub itself (`MADE_OPEN_REDIRECT_URLS`, comma-separated).
+    #[serde(deserialize_with = "addresses")]
+    pub redirect_urls: Vec<url::Url>,
+    /// on asks for a mailed code before a password is changed in a session older than a day
+    /// (`MADE_OPEN_REAUTHENTICATE`).
+    #[serde(deserialize_with = "on_or_off")]
+    pub reauthenticate: bool,
     /// How many jobs of each queue this process runs side by side (`MADE_OPEN_JOBS_WIDTH`).
     pub jobs_width: usize,
     /// Connections to the database that jobs have for themselves (`MADE_OPEN_JOBS_POOL`).
     pub jobs_pool: usize,
+    /// After how many seconds without a word from the process that runs a job another takes it
+    /// (`MADE_OPEN_JOBS_LEASE_SECONDS`).
+    pub jobs_lease_seconds: u32,
     /// Where mail goes out; without it mail is written into files in the data directory (`SMTP_URL`).
     pub smtp_url: Option<Secret>,
     /// Whom mail of the hub comes from (`MADE_OPEN_MAIL_FROM`).
@@ -85,8 +95,11 @@ struct Defaults {
     signup: Signup,
     autoconfirm: bool,
     access_token_seconds: u32,
+    redirect_urls: &'static str,
+    reauthenticate: bool,
     jobs_width: usize,
     jobs_pool: usize,
+    jobs_lease_seconds: u32,
     mail_from: &'static str,
     log_format: &'static str,
     limits: bool,
@@ -124,8 +137,11 @@ pub fn load(flags: &Flags) -> anyhow::Result<Config> {
         signup: Signup::Closed,
         autoconfirm: false,
         access_token_seconds: 3600,
+        redirect_urls: "",
+        reauthenticate: false,
         jobs_width: 16,
         jobs_pool: 4,
+        jobs_lease_seconds: 30,
         mail_from: "Made Open <hub@localhost>",
         log_format: "text",
         limits: true,
@@ -237,6 +253,22 @@ fn comma_separated<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Vec<Stri
             .collect(),
         Given::List(list) => list,
     })
+}
+
+fn addresses<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Vec<url::Url>, D::Error> {
+    comma_separated(from)?
+        .into_iter()
+        .map(|text| {
+            url::Url::parse(&text)
+                .ok()
+                .filter(url::Url::has_host)
+                .ok_or_else(|| {
+                    serde::de::Error::custom(format!(
+                        "expected addresses like https://app.example, found {text}"
+                    ))
+                })
+        })
+        .collect()
 }
 
 fn on_or_off<'de, D: serde::Deserializer<'de>>(from: D) -> Result<bool, D::Error> {

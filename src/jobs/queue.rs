@@ -4,8 +4,7 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
-use diesel::sql_types::{Integer, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{Integer, Jsonb, Nullable, Text, Uuid as SqlUuid};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -13,9 +12,6 @@ use super::{Attempt, Lane};
 use crate::base::secret::random;
 use crate::base::{Caller, Error, Result};
 use crate::db::{Bind, Db, Statement, Tx};
-
-/// How long a job is its holder's without another word.
-pub const LEASE: Duration = Duration::from_secs(30);
 
 /// What `correlation_id` begins with where a job was started by the clock.
 pub const BY_CLOCK: &str = "cron:";
@@ -26,6 +22,15 @@ pub struct Claimed {
     pub key: String,
     pub payload: Value,
     pub attempt: Attempt,
+}
+
+/// Where to claim from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum From {
+    /// What this lane holds.
+    Lane(Lane),
+    /// What may have killed its process: of any lane, to be run one at a time, so that it takes no other with it.
+    Suspects,
 }
 
 /// How a try ended.
@@ -44,7 +49,15 @@ pub enum Outcome {
 pub type Ended = (Attempt, Outcome);
 
 /// Take up to `most` jobs that are due. Their attempts are counted now, before they run (R-32).
-pub async fn claim(db: &Db, holder: &str, lane: Lane, most: usize) -> Result<Vec<Claimed>> {
+///
+/// They are the holder's for as long as `lease`, then it must have said another word.
+pub async fn claim(
+    db: &Db,
+    holder: &str,
+    from: From,
+    most: usize,
+    lease: Duration,
+) -> Result<Vec<Claimed>> {
     type Row = (
         SqlUuid,
         Text,
@@ -55,10 +68,13 @@ pub async fn claim(db: &Db, holder: &str, lane: Lane, most: usize) -> Result<Vec
         Nullable<Text>,
     );
     let mut claim = Statement::<Row>::new(
-        "with due as (select id from public.job_records where status = 'enqueued' and queue = ",
+        "with due as (select id from public.job_records where status = 'enqueued' and ",
     );
+    match from {
+        From::Lane(lane) => claim.sql("lost = 0 and queue = ").text(lane.name()),
+        From::Suspects => claim.sql("lost > 0"),
+    };
     claim
-        .text(lane.name())
         .sql(" and scheduled_for <= now() order by scheduled_for, id limit ")
         .bind(Bind::Int(i64::try_from(most).unwrap_or(1)))
         .sql(
@@ -67,7 +83,7 @@ pub async fn claim(db: &Db, holder: &str, lane: Lane, most: usize) -> Result<Vec
         )
         .text(holder)
         .sql(", leased_until = now() + ")
-        .append(seconds(LEASE))
+        .append(seconds(lease))
         .sql(
             " from due where j.id = due.id returning j.id, j.job_type, j.payload, j.attempts, j.owner_id, \
              j.correlation_id, j.triggered_by_event_id",
@@ -145,7 +161,7 @@ fn settling(holder: &str, ended: &[Ended]) -> Statement<SqlUuid> {
              completed_at = case told.word when 'done' then now() end, \
              last_error = case told.word when 'returned' then j.last_error else told.error end, \
              scheduled_for = case told.word when 'again' then now() + told.wait * interval '1 second' else j.scheduled_for end, \
-             leased_by = null, leased_until = null \
+             leased_by = null, leased_until = null, lost = 0 \
              from told where j.id = told.id and j.attempts = told.attempt and j.status = 'running' and j.leased_by = ",
         )
         .text(holder)
@@ -177,11 +193,16 @@ fn cron_name(attempt: &Attempt) -> Option<&str> {
 }
 
 /// Say that these tries are still under way. Gives those that are still this holder's.
-pub async fn extend(db: &Db, holder: &str, running: &[(Uuid, i32)]) -> Result<Vec<Uuid>> {
+pub async fn extend(
+    db: &Db,
+    holder: &str,
+    running: &[(Uuid, i32)],
+    lease: Duration,
+) -> Result<Vec<Uuid>> {
     let mut extend =
         Statement::<SqlUuid>::new("update public.job_records j set leased_until = now() + ");
     extend
-        .append(seconds(LEASE))
+        .append(seconds(lease))
         .sql(" from unnest(")
         .bind(Bind::Texts(
             running.iter().map(|(id, _)| Some(id.to_string())).collect(),
@@ -199,18 +220,16 @@ pub async fn extend(db: &Db, holder: &str, running: &[(Uuid, i32)]) -> Result<Ve
     Tx::once(db, &Caller::Hub, extend).await
 }
 
-/// Take jobs back whose holder has not said a word in time: to be tried again, or dead when no try is left. Spread
-/// out, so that those that stood beside one that kills its process do not fall with it each time.
+/// Take jobs back whose holder has not said a word in time: to be tried again, alone, or dead when no try is left.
 pub async fn take_back(db: &Db) -> Result<usize> {
-    let mut back = Statement::<SqlUuid>::new(
+    let back = Statement::<SqlUuid>::new(
         "with lost as (select id from public.job_records where status = 'running' and leased_until < now() \
          order by leased_until limit 500 for update skip locked) update public.job_records j set \
          status = case when j.attempts >= coalesce(j.max_attempts, 10) then 'dead' else 'enqueued' end, \
-         scheduled_for = now() + (j.attempts * 2 * random()) * interval '1 second', \
+         scheduled_for = now(), lost = j.lost + 1, \
          last_error = 'The process that ran it went away or was too slow.', leased_by = null, leased_until = null \
          from lost where j.id = lost.id returning j.id",
     );
-    back.sql("");
     let rows: Vec<Uuid> = Tx::once(db, &Caller::Hub, back).await?;
     Ok(rows.len())
 }
@@ -231,7 +250,7 @@ pub async fn list(tx: &mut Tx, status: &str, most: i64) -> Result<Vec<Value>> {
 /// Enqueue a dead job again, with all its tries.
 pub async fn revive(tx: &mut Tx, job: Uuid) -> Result<()> {
     let mut revive = Statement::new(
-        "update public.job_records set status = 'enqueued', attempts = 0, scheduled_for = now() \
+        "update public.job_records set status = 'enqueued', attempts = 0, lost = 0, scheduled_for = now() \
          where status = 'dead' and id = ",
     );
     revive.bind(Bind::Uuid(job));
@@ -247,7 +266,8 @@ pub async fn revive(tx: &mut Tx, job: Uuid) -> Result<()> {
 /// Enqueue all dead jobs again; how many there were.
 pub async fn revive_all(tx: &mut Tx) -> Result<usize> {
     tx.run(Statement::new(
-        "update public.job_records set status = 'enqueued', attempts = 0, scheduled_for = now() where status = 'dead'",
+        "update public.job_records set status = 'enqueued', attempts = 0, lost = 0, scheduled_for = now() \
+         where status = 'dead'",
     ))
     .await
 }
@@ -260,17 +280,6 @@ pub async fn prune(tx: &mut Tx) -> Result<usize> {
             or (status = 'dead' and updated_at < now() - interval '30 days') limit 10000)",
     ))
     .await
-}
-
-/// When the next job of this lane is due, if one waits.
-pub async fn next_due(db: &Db, lane: Lane) -> Result<Option<DateTime<Utc>>> {
-    let mut next = Statement::<Nullable<Timestamptz>>::new(
-        "select scheduled_for from public.job_records where status = 'enqueued' and queue = ",
-    );
-    next.text(lane.name())
-        .sql(" order by scheduled_for, id limit 1");
-    let rows: Vec<Option<DateTime<Utc>>> = Tx::once(db, &Caller::Hub, next).await?;
-    Ok(rows.into_iter().flatten().next())
 }
 
 /// How long to wait after the `number`th try: 15 s, doubled each time up to 6 h, a quarter more or less.

@@ -1,5 +1,5 @@
-//! The workers: per lane a thread that claims jobs and runs them side by side, and one task beside them that keeps
-//! leases alive, takes back what the dead have left, and looks at the clock. Stops gracefully: what runs is finished
+//! The workers: per lane a thread that claims jobs and runs them side by side, one for what may kill its process, and
+//! one beside them that keeps leases alive, takes back what the dead have left, and looks at the clock. Stops gracefully: what runs is finished
 //! or returned.
 
 use std::collections::HashMap;
@@ -10,7 +10,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::{AbortHandle, JoinSet, LocalSet};
 use uuid::Uuid;
 
-use super::queue::{self, Claimed, Ended, Outcome};
+use super::queue::{self, Claimed, Ended, From, Outcome};
 use super::{Attempt, JobEntry, Lane, cron};
 use crate::base::{Error, Result};
 use crate::db::pool;
@@ -18,9 +18,6 @@ use crate::node::Node;
 
 /// Without news, how often the queue is looked at.
 const POLL: Duration = Duration::from_secs(2);
-
-/// How often leases are renewed, well before they end.
-const HEARTBEAT: Duration = Duration::from_secs(8);
 
 /// How long what runs may take to finish once the hub was asked to stop.
 const LAST_ORDERS: Duration = Duration::from_secs(9);
@@ -40,7 +37,9 @@ struct Shared {
     /// Names this process in leases; another start is another holder.
     holder: String,
     width: usize,
-    wake: [Notify; 3],
+    /// How long a job is ours without another word; renewed four times as often.
+    lease: Duration,
+    wake: [Notify; 4],
     stop: watch::Sender<bool>,
     /// The lanes are done: nobody needs leases any more.
     over: Notify,
@@ -60,6 +59,7 @@ impl Runner {
     pub fn start(node: Arc<Node>, url: String) -> Self {
         let shared = Arc::new(Shared {
             width: node.config.jobs_width.max(1),
+            lease: Duration::from_secs(node.config.jobs_lease_seconds.max(1).into()),
             node,
             holder: format!("{}-{}", std::process::id(), Uuid::new_v4().simple()),
             wake: Default::default(),
@@ -70,10 +70,12 @@ impl Runner {
         let handle = tokio::runtime::Handle::current();
         let lanes = Lane::ALL
             .into_iter()
-            .map(|lane| {
+            .map(From::Lane)
+            .chain([From::Suspects])
+            .map(|from| {
                 let (shared, handle) = (shared.clone(), handle.clone());
                 std::thread::spawn(move || {
-                    handle.block_on(LocalSet::new().run_until(shared.work(lane)));
+                    handle.block_on(LocalSet::new().run_until(shared.work(from)));
                 })
             })
             .collect();
@@ -123,24 +125,29 @@ impl Shared {
         *self.stop.borrow()
     }
 
-    fn wake(&self, lane: Lane) -> &Notify {
-        let [realtime, interactive, background] = &self.wake;
-        match lane {
-            Lane::Realtime => realtime,
-            Lane::Interactive => interactive,
-            Lane::Background => background,
+    fn wake(&self, from: From) -> &Notify {
+        let [realtime, interactive, background, suspects] = &self.wake;
+        match from {
+            From::Lane(Lane::Realtime) => realtime,
+            From::Lane(Lane::Interactive) => interactive,
+            From::Lane(Lane::Background) => background,
+            From::Suspects => suspects,
         }
     }
 
     /// One lane, until told to stop.
-    async fn work(self: Arc<Self>, lane: Lane) {
+    async fn work(self: Arc<Self>, from: From) {
+        let width = match from {
+            From::Lane(_) => self.width,
+            From::Suspects => 1,
+        };
         let mut under_way: JoinSet<Ended> = JoinSet::new();
         let mut ended: Vec<Ended> = Vec::new();
         while !self.is_stopping() {
-            let free = self.width.saturating_sub(under_way.len());
+            let free = width.saturating_sub(under_way.len());
             let claimed = match free {
                 0 => Ok(Vec::new()),
-                free => queue::claim(&self.node.db, &self.holder, lane, free).await,
+                free => queue::claim(&self.node.db, &self.holder, from, free, self.lease).await,
             };
             let is_more_likely = match claimed {
                 Ok(claimed) => {
@@ -151,7 +158,7 @@ impl Shared {
                     is_full
                 }
                 Err(error) => {
-                    tracing::warn!(event = "queue_not_read", lane = lane.name(), cause = %error);
+                    tracing::warn!(event = "queue_not_read", ?from, cause = %error);
                     tokio::time::sleep(AWAY).await;
                     false
                 }
@@ -159,7 +166,7 @@ impl Shared {
             if under_way.is_empty() && !is_more_likely {
                 let mut stop = self.stop.subscribe();
                 tokio::select! {
-                    () = self.wake(lane).notified() => {}
+                    () = self.wake(from).notified() => {}
                     () = tokio::time::sleep(POLL) => {}
                     _ = stop.changed() => {}
                 }
@@ -167,7 +174,7 @@ impl Shared {
             }
             tokio::select! {
                 done = under_way.join_next_with_id(), if !under_way.is_empty() => self.note(done, &mut ended),
-                () = self.wake(lane).notified(), if free > 0 => {}
+                () = self.wake(from).notified(), if free > 0 => {}
                 () = tokio::time::sleep(POLL) => {}
             }
             // Those that ended in the same moment are written down together.
@@ -188,6 +195,7 @@ impl Shared {
                 done = under_way.join_next_with_id() => self.note(done, &mut ended),
                 () = &mut deadline => break,
             }
+            self.settle(&mut ended).await;
         }
         under_way.abort_all();
         while let Some(done) = under_way.join_next_with_id().await {
@@ -199,7 +207,7 @@ impl Shared {
     fn begin(self: &Arc<Self>, under_way: &mut JoinSet<Ended>, claimed: Claimed) {
         let attempt = claimed.attempt.clone();
         let entry = self.node.jobs().find(|job| job.key == claimed.key).copied();
-        let longest = entry.map_or(queue::LEASE, |entry| entry.longest);
+        let longest = entry.map_or(self.lease, |entry| entry.longest);
         let node = self.node.clone();
         let abort = under_way.spawn_local(async move {
             let outcome = run(&node, entry, &claimed).await;
@@ -294,7 +302,7 @@ impl Shared {
         let listening = self.listen(&url);
         let renewing = async {
             loop {
-                tokio::time::sleep(HEARTBEAT).await;
+                tokio::time::sleep(self.lease / 4).await;
                 self.renew().await;
             }
         };
@@ -303,7 +311,7 @@ impl Shared {
                 if let Err(error) = self.sweep().await {
                     tracing::warn!(event = "clock_not_looked_at", cause = %error);
                 }
-                tokio::time::sleep(cron::EVERY).await;
+                tokio::time::sleep(cron::EVERY.min(self.lease / 2)).await;
             }
         };
         tokio::join!(listening, renewing, sweeping);
@@ -336,7 +344,7 @@ impl Shared {
         if held.is_empty() {
             return;
         }
-        match queue::extend(&self.node.db, &self.holder, &held).await {
+        match queue::extend(&self.node.db, &self.holder, &held, self.lease).await {
             Ok(kept) => {
                 let mut running = self.running();
                 for (job, _) in held.iter().filter(|(job, _)| !kept.contains(job)) {

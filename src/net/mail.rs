@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
-use lettre::message::Mailbox;
-use lettre::message::header::ContentType;
+use lettre::message::header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue};
+use lettre::message::{Body, Mailbox};
 use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
 
 use crate::base::config::Config;
@@ -18,6 +18,9 @@ pub struct Letter {
     /// Plain text.
     pub text: String,
 }
+
+/// Tells programs not to answer (RFC 3834).
+const AUTO_SUBMITTED: HeaderName = HeaderName::new_from_ascii_str("Auto-Submitted");
 
 /// The way mail leaves.
 pub struct Mail {
@@ -59,7 +62,7 @@ impl Mail {
         match &self.way {
             Way::Smtp(server) => match server.send(message).await {
                 Ok(_) => Ok(()),
-                Err(error) if error.is_permanent() => Err(Error::invalid(
+                Err(error) if is_for_good(&error) => Err(Error::invalid(
                     "mail.refused",
                     format!("The mail server refuses this letter: {error}"),
                 )),
@@ -118,10 +121,40 @@ impl Mail {
             .from(self.from.clone())
             .to(to)
             .subject(subject)
+            .message_id(Some(format!(
+                "<{}@{}>",
+                uuid::Uuid::now_v7(),
+                self.from.email.domain()
+            )))
+            .raw_header(HeaderValue::new(
+                AUTO_SUBMITTED,
+                "auto-generated".to_owned(),
+            ))
             .header(ContentType::TEXT_PLAIN)
-            .body(letter.text.clone())
+            .body(body(&letter.text)?)
             .map_err(Error::broken)
     }
+}
+
+/// Plain text travels as it is, so that a link in a file can be opened; only what needs it is encoded.
+fn body(text: &str) -> Result<Body> {
+    /// The longest line of RFC 5322, without its end.
+    const LONGEST_LINE: usize = 998;
+    let is_plain = text.is_ascii() && text.lines().all(|line| line.len() <= LONGEST_LINE);
+    if !is_plain {
+        return Ok(Body::new(text.to_owned()));
+    }
+    Body::new_with_encoding(text.to_owned(), ContentTransferEncoding::SevenBit)
+        .map_err(|_| Error::broken(anyhow::anyhow!("a letter is not what it was taken for")))
+}
+
+/// Whether another try would end the same. What is wrong with our own login (RFC 4954) the operator can mend; what the
+/// client can't even say, such as an address this server has no letters for, stays unsaid.
+fn is_for_good(error: &lettre::transport::smtp::Error) -> bool {
+    let is_about_login = error
+        .status()
+        .is_some_and(|status| status.to_string().starts_with("53"));
+    (error.is_permanent() && !is_about_login) || error.is_client()
 }
 
 fn unwritten(error: std::io::Error) -> Error {

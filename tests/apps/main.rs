@@ -10,8 +10,12 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod auth;
+mod auth_attacks;
+mod auth_smtp;
 mod clients;
 mod commands;
+mod dead_letters;
 mod first_day;
 mod journal;
 mod kinds_at_run_time;

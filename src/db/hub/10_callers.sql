@@ -17,7 +17,7 @@ language sql stable parallel safe as $$
     select nullif(current_setting('request.jwt.claims', true), '')::jsonb
 $$;
 
--- What a session may say of itself; no row when it is revoked or over.
+-- What a session may say of itself; no row when it is revoked, over or idle for long, or its account banned or deleted.
 create or replace function hub.session_claims(session uuid) returns setof jsonb
 language sql stable security definer set search_path = pg_catalog, public, hub as $$
     select jsonb_build_object(
@@ -27,8 +27,11 @@ language sql stable security definer set search_path = pg_catalog, public, hub a
         'user_role', p.role,
         'tenant_id', p.organization_id)
     from hub.sessions s
+    left join public.users u on u.id = s.user_id
     left join public.user_profile p on p.user_id = s.user_id
     where s.id = session and (s.expires_at is null or s.expires_at > now())
+        and (s.user_id is null or (s.refreshed_at > now() - interval '14 days'
+            and u.deleted_at is null and (u.banned_until is null or u.banned_until <= now())))
 $$;
 
 -- Whether an account belongs to the caller's tenant.

@@ -13,6 +13,7 @@ grant select (name) on hub.kinds to anon, authenticated;
 grant select on hub.kinds, hub.journal, hub.versions to service_role;
 grant select, insert, update, delete on hub.leases, hub.cron_due to service_role;
 grant select, insert, update, delete on hub.sessions, hub.refresh_tokens, hub.one_time_links, hub.settings to service_role;
+grant select, insert, update, delete on hub.auth_codes, hub.tries to service_role;
 grant execute on function hub.emit(text, text, uuid, uuid) to service_role;
 grant select, insert, update on hub.readers to service_role;
 grant select, insert on hub.daily_briefs to service_role;

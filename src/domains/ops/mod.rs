@@ -44,6 +44,7 @@ pub const DOMAIN: Domain = Domain {
     ],
     jobs: &[
         job!(queue::Prune),
+        job!(queue::Nothing),
         job!(rules::apply::ApplyRules),
         job!(rules::apply::RuleAction),
         job!(rules::apply::ForgetRuns),

@@ -117,3 +117,15 @@ impl Job for Prune {
             .await
     }
 }
+
+/// Does nothing: to try whether the queue moves, and to measure how fast.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Nothing {}
+
+impl Job for Nothing {
+    const KEY: &'static str = "ops.nothing";
+
+    async fn run(&self, _: &Node, _: &Attempt) -> Result<()> {
+        Ok(())
+    }
+}
