@@ -17,6 +17,7 @@ use crate::db::embedded::Embedded;
 use crate::db::{check, migrate, pool};
 use crate::domains::identity::{accounts, deletion};
 use crate::domains::vault::keys;
+use crate::events;
 use crate::jobs::runner::Runner;
 use crate::node::Node;
 use crate::web as doors;
@@ -90,6 +91,7 @@ pub fn run(config: &Config, serve: &Serve) -> anyhow::Result<()> {
             () = ends.told_to_stop() => None,
             status = ended(found.embedded.as_mut()) => Some(status),
             () = follow_catalogue(&node, &found.url) => None,
+            () = events::react::follow(&node, &found.url) => None,
             hung_up = reload_on_hangup(&node) => hung_up.map(|()| None)?,
             () = tidy_up(&gate) => None,
         };
