@@ -2,6 +2,7 @@
 //! Data goes to standard output, everything else to standard error.
 
 pub mod accounts;
+mod audit;
 mod database;
 pub mod database_run;
 mod kinds;
@@ -14,6 +15,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::base::config::{self, Config, Flags};
+use crate::base::door;
 
 /// A person's or a community's hub: their data, a market, a commons and DAOs, federated over ActivityPub.
 ///
@@ -68,6 +70,9 @@ enum Command {
     /// Kinds: the tables that the doors serve
     #[command(subcommand)]
     Kind(kinds::Kind),
+    /// The audit log: verify, export, seal
+    #[command(subcommand)]
+    Audit(audit::Audit),
     /// The version, and with --licences what the binary carries
     #[command(after_help = "Example: made-open version --licences")]
     Version {
@@ -108,8 +113,16 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
     if let Some(Command::Database(database::Database::Bootstrap(bootstrap))) = &cli.command {
         return bootstrap.run().map(|()| ExitCode::SUCCESS);
     }
+    if let Some(Command::Audit(audit)) = &cli.command
+        && let Some(done) = audit.without_hub()
+    {
+        return done;
+    }
     let config = config::load(&flags)?;
     log_to_stderr(&config);
+    if !matches!(cli.command, None | Some(Command::Serve(_))) {
+        door::of_process("cli");
+    }
     match cli.command {
         None => serve::run(&config, &serve::Serve::default()),
         Some(Command::Serve(serve)) => serve::run(&config, &serve),
@@ -118,6 +131,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Some(Command::User(user)) => open::with_node(&config, async |node| user.run(node).await),
         Some(Command::Token(token)) => open::with_node(&config, async |node| token.run(node).await),
         Some(Command::Kind(kind)) => open::with_node(&config, async |node| kind.run(node).await),
+        Some(Command::Audit(audit)) => return audit.run(&config),
         Some(Command::Version { .. }) => Ok(()),
     }
     .map(|()| ExitCode::SUCCESS)

@@ -13,6 +13,7 @@ use crate::base::config::Config;
 use crate::db::embedded::Embedded;
 use crate::db::{check, migrate, pool};
 use crate::domains::identity::accounts;
+use crate::domains::ops::audit::attempts;
 use crate::node::Node;
 use crate::web as doors;
 
@@ -53,6 +54,7 @@ pub fn run(config: &Config, serve: &Serve) -> anyhow::Result<()> {
         let server = doors::server(web::Data::from(node.clone()), listener, workers())?;
         let handle = server.handle();
         let serving = tokio::spawn(server);
+        let mut auditing = std::pin::pin!(attempts::write_down(&node));
         let ready = tokio::select! {
             ready = make_ready(&node, &found, serve) => ready,
             () = ends.told_to_stop() => {
@@ -70,6 +72,7 @@ pub fn run(config: &Config, serve: &Serve) -> anyhow::Result<()> {
             () = ends.told_to_stop() => None,
             status = ended(found.embedded.as_mut()) => Some(status),
             () = follow_catalogue(&node, &found.url) => None,
+            () = &mut auditing => None,
             hung_up = reload_on_hangup(&node) => hung_up.map(|()| None)?,
         };
         node.stop_soon();
@@ -82,6 +85,9 @@ pub fn run(config: &Config, serve: &Serve) -> anyhow::Result<()> {
             () = handle.stop(true) => drop(serving.await),
             () = ends.told_to_stop() => note("Stopping at once."),
         }
+        // What was seen up to the last answer is still written down.
+        node.witness.close();
+        drop(tokio::time::timeout(Duration::from_secs(5), auditing).await);
         Ok(())
     });
     runtime.shutdown_timeout(Duration::from_secs(2));

@@ -5,12 +5,21 @@ use diesel::sql_types::{Nullable, Text};
 use super::Db;
 use super::statement::{Bind, Statement};
 use super::tx::Tx;
-use crate::base::{Caller, Error, Result};
+use crate::base::{Caller, Error, Result, door};
 
 /// What the statement that enters answers with; only whether there is a row matters.
-pub type Entered = (Setting, Setting, Setting, Setting, Setting, Setting);
+pub type Entered = (
+    Setting,
+    Setting,
+    Setting,
+    Setting,
+    Setting,
+    Setting,
+    Setting,
+);
 type Setting = Option<String>;
 type Settings = (
+    Nullable<Text>,
     Nullable<Text>,
     Nullable<Text>,
     Nullable<Text>,
@@ -33,19 +42,27 @@ pub fn enter(caller: &Caller) -> Statement<Settings> {
          set_config('request.jwt.claim.role', c->>'role', true), \
          set_config('request.jwt.claim.tenant_id', coalesce(c->>'tenant_id', ''), true), \
          set_config('request.jwt.claim.user_role', coalesce(c->>'user_role', ''), true), \
-         set_config('role', c->>'role', true) from hub.session_claims(",
+         set_config('request.door', ",
     );
-    statement.bind(Bind::Uuid(session)).sql(") c");
+    statement
+        .text(door::current())
+        .sql(", true), set_config('role', c->>'role', true) from hub.session_claims(")
+        .bind(Bind::Uuid(session))
+        .sql(") c");
     statement
 }
 
 fn constant(role: &str) -> Statement<Settings> {
-    Statement::new(format!(
+    let mut statement = Statement::new(format!(
         "select set_config('request.jwt.claims', '{{\"role\":\"{role}\"}}', true), \
          set_config('request.jwt.claim.sub', '', true), set_config('request.jwt.claim.role', '{role}', true), \
          set_config('request.jwt.claim.tenant_id', '', true), set_config('request.jwt.claim.user_role', '', true), \
-         set_config('role', '{role}', true)"
-    ))
+         set_config('request.door', "
+    ));
+    statement
+        .text(door::current())
+        .sql(format!(", true), set_config('role', '{role}', true)"));
+    statement
 }
 
 /// Refuse when nothing was entered.

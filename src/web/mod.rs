@@ -6,6 +6,7 @@ pub mod hub;
 pub mod pages;
 pub mod reply;
 pub mod supabase;
+pub mod watch;
 pub mod who;
 
 use std::net::TcpListener;
@@ -45,6 +46,7 @@ pub fn server(
     let server = HttpServer::new(move || {
         App::new()
             .app_data(node.clone())
+            .wrap(from_fn(watch::pass))
             .wrap(from_fn(gate::pass))
             .configure(routes)
     })

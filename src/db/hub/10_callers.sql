@@ -26,6 +26,8 @@ language sql stable security definer set search_path = pg_catalog, public, hub a
         'role', s.role,
         'user_role', p.role,
         'tenant_id', p.organization_id)
+        -- What a program is called in the audit log.
+        || case when s.role = 'service_role' then jsonb_build_object('name', s.name) else '{}' end
     from hub.sessions s
     left join public.user_profile p on p.user_id = s.user_id
     where s.id = session and (s.expires_at is null or s.expires_at > now())

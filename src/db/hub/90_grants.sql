@@ -12,3 +12,8 @@ grant execute on function auth.uid(), auth.role(), auth.tenant_id(), auth.app_ro
 grant select (name) on hub.kinds to anon, authenticated;
 grant select on hub.kinds, hub.journal, hub.versions to service_role;
 grant select, insert, update, delete on hub.sessions, hub.refresh_tokens, hub.one_time_links, hub.settings to service_role;
+-- The audit log: seals are made and read, never changed; notes are made by functions that know who acts.
+grant select, insert on hub.audit_seals to service_role;
+grant execute on function hub.note_audit(text, text, text, uuid, jsonb), hub.note_attempts(jsonb), hub.seal_audit(integer),
+    hub.audit_actor(), hub.audit_key_name(text, text), hub.audit_time(timestamptz), hub.audit_line(public.audit_log),
+    hub.audit_seal_line(hub.audit_seals) to service_role;
