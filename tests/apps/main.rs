@@ -10,6 +10,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod audit;
+mod audit_seals;
 mod clients;
 mod commands;
 mod first_day;
