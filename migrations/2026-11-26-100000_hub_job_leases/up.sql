@@ -3,11 +3,14 @@
 
 alter table job_records
     add column leased_by text,
-    add column leased_until timestamptz;
+    add column leased_until timestamptz,
+    add column lost integer not null default 0 constraint job_records_lost_fits check (lost >= 0);
 comment on column job_records.leased_by is 'The process that runs it.';
 comment on column job_records.leased_until is 'When that process has not said by then that it still works, another takes over.';
+comment on column job_records.lost is 'How often in a row its process went away while it ran: it may be the reason, and then runs alone.';
 drop index job_records_due_idx;
-create index job_records_due_idx on job_records (queue, scheduled_for, id) where status = 'enqueued';
+create index job_records_due_idx on job_records (queue, scheduled_for, id) where status = 'enqueued' and lost = 0;
+create index job_records_suspect_idx on job_records (scheduled_for, id) where status = 'enqueued' and lost > 0;
 create index job_records_leased_idx on job_records (leased_until) where status = 'running';
 create index job_records_dead_idx on job_records (updated_at) where status = 'dead';
 

@@ -1,19 +1,23 @@
 //! `made-open serve`: start the database, bring it up, open the doors, stop everything cleanly.
 
 use std::net::TcpListener;
+use std::sync::Arc;
 use std::time::Duration;
 
+use actix_web::dev::ServerHandle;
 use actix_web::web;
 use anyhow::{Context, bail};
 use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{note, open};
+use super::{exit, log, note, open};
+use crate::base::Error;
 use crate::base::config::Config;
 use crate::db::embedded::Embedded;
 use crate::db::{check, migrate, pool};
 use crate::domains::identity::accounts;
 use crate::domains::ops::audit::attempts;
+use crate::jobs::runner::Runner;
 use crate::node::Node;
 use crate::web as doors;
 
@@ -40,18 +44,30 @@ pub fn run(config: &Config, serve: &Serve) -> anyhow::Result<()> {
             config.data_dir.display()
         );
     }
-    let node = open::node(config, &found.url)?;
     let runtime = open::runtime()?;
+    // The pool of the mail server begins and ends with a task, wherever the node is dropped.
+    let handle = runtime.handle().clone();
+    let _inside = handle.enter();
+    let node = open::node(config, &found.url)?;
     let served = runtime.block_on(async {
         let mut ends = Ends::listen()?;
         let mut config = config.clone();
-        if config.public_url.is_none() {
+        if config.public_url.is_some() {
+            note(&format!("Listening on http://{address}"));
+        } else {
             config.public_url = url::Url::parse(&format!("http://{address}")).ok();
             if let Some(url) = &config.public_url {
                 node.db.hub().set_public_url(url.clone());
             }
         }
-        let server = doors::server(web::Data::from(node.clone()), listener, workers())?;
+        let gate = web::Data::new(doors::gate::Gate::new(&node));
+        let figures = figures_apart(&node)?;
+        let server = doors::server(
+            web::Data::from(node.clone()),
+            gate.clone(),
+            listener,
+            workers(),
+        )?;
         let handle = server.handle();
         let serving = tokio::spawn(server);
         let mut auditing = std::pin::pin!(attempts::write_down(&node));
@@ -61,11 +77,13 @@ pub fn run(config: &Config, serve: &Serve) -> anyhow::Result<()> {
                 handle.stop(false).await;
                 return Ok(());
             }
+            () = tidy_up(&gate) => Ok(()),
         };
         if let Err(error) = ready {
             handle.stop(false).await;
             return Err(error);
         }
+        let workers = start_workers(&node, &found.url)?;
         welcome(&node, &config).await?;
 
         let ended = tokio::select! {
@@ -74,6 +92,7 @@ pub fn run(config: &Config, serve: &Serve) -> anyhow::Result<()> {
             () = follow_catalogue(&node, &found.url) => None,
             () = &mut auditing => None,
             hung_up = reload_on_hangup(&node) => hung_up.map(|()| None)?,
+            () = tidy_up(&gate) => None,
         };
         node.stop_soon();
         if let Some(status) = ended {
@@ -82,12 +101,15 @@ pub fn run(config: &Config, serve: &Serve) -> anyhow::Result<()> {
         }
         note("Stopping: finishing what is under way …");
         tokio::select! {
-            () = handle.stop(true) => drop(serving.await),
+            ((), ()) = async { tokio::join!(handle.stop(true), workers.stop()) } => drop(serving.await),
             () = ends.told_to_stop() => note("Stopping at once."),
         }
         // What was seen up to the last answer is still written down.
         node.witness.close();
         drop(tokio::time::timeout(Duration::from_secs(5), auditing).await);
+        if let Some(figures) = figures {
+            figures.stop(false).await;
+        }
         Ok(())
     });
     runtime.shutdown_timeout(Duration::from_secs(2));
@@ -98,6 +120,12 @@ pub fn run(config: &Config, serve: &Serve) -> anyhow::Result<()> {
         note("Stopped.");
     }
     served
+}
+
+/// The jobs run over connections of their own.
+fn start_workers(node: &Node, url: &str) -> anyhow::Result<Runner> {
+    let db = node.db.for_jobs(url, node.config.jobs_pool)?;
+    Ok(Runner::start(Arc::new(node.beside(db)), url.to_owned()))
 }
 
 /// Wait for the database, bring it up, check that it is safe, read the catalogue. The process is live meanwhile.
@@ -112,9 +140,40 @@ async fn make_ready(node: &Node, found: &open::Found, serve: &Serve) -> anyhow::
     } else {
         open::bring_up(found, &note).await?;
     }
-    check::refuse_unless_safe(&node.db).await?;
+    check::refuse_unless_safe(&node.db)
+        .await
+        .map_err(|error| match error.is::<Error>() {
+            true => error,
+            false => exit::refused(format!("{error:#}")),
+        })?;
     node.open().await?;
     Ok(())
+}
+
+/// The figures on a port of their own, where the settings want one.
+fn figures_apart(node: &Arc<Node>) -> anyhow::Result<Option<ServerHandle>> {
+    let Some(bind) = &node.config.metrics_bind else {
+        return Ok(None);
+    };
+    let listener = TcpListener::bind(bind).with_context(|| format!("cannot listen on {bind}"))?;
+    note(&format!(
+        "Figures: http://{}/metrics",
+        listener.local_addr()?
+    ));
+    let server = doors::metrics::server(web::Data::from(node.clone()), listener)?;
+    let handle = server.handle();
+    tokio::spawn(server);
+    Ok(Some(handle))
+}
+
+/// Every now and then, what piles up is put away and what was not said is summed up.
+async fn tidy_up(gate: &doors::gate::Gate) {
+    let mut now = tokio::time::interval(Duration::from_secs(5));
+    loop {
+        now.tick().await;
+        gate.tidy();
+        log::tell_repeated();
+    }
 }
 
 /// The database may start later than the hub.

@@ -40,13 +40,18 @@ pub type Pool = managed::Pool<Maker>;
 /// How long a request waits for a connection before the hub says that it is busy.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long a statement of a request, and one of a job, may take.
+pub const OF_REQUESTS: Duration = Duration::from_secs(15);
+pub const OF_JOBS: Duration = Duration::from_secs(300);
+
 /// A pool of at most `size` connections to `url`.
-pub fn open(url: &str, size: usize) -> anyhow::Result<Pool> {
+pub fn open(url: &str, size: usize, longest: Duration) -> anyhow::Result<Pool> {
     let mut config: tokio_postgres::Config = url.parse()?;
     config.application_name("made-open");
     let options = config.get_options().unwrap_or_default().to_owned();
     config.options(format!(
-        "-c statement_timeout=15s -c idle_in_transaction_session_timeout=30s -c timezone=UTC {options}"
+        "-c statement_timeout={}s -c idle_in_transaction_session_timeout=30s -c timezone=UTC {options}",
+        longest.as_secs()
     ));
     Ok(Pool::builder(Maker { config })
         .max_size(size)

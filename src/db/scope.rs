@@ -48,7 +48,7 @@ pub fn enter(caller: &Caller) -> Statement<Settings> {
         .text(door::current())
         .sql(", true), set_config('role', c->>'role', true) from hub.session_claims(")
         .bind(Bind::Uuid(session))
-        .sql(") c");
+        .sql(") c where c is not null");
     statement
 }
 

@@ -1,6 +1,11 @@
 //! Later, reliably: a job is a row of `job_records`, written in the transaction that wants it and run once it is
 //! committed, at least once, by one process at a time. What jobs do is said beside the behaviour that enqueues them.
 
+pub mod cron;
+pub mod figures;
+pub mod queue;
+pub mod runner;
+
 use chrono::{DateTime, Utc};
 use diesel::sql_types::{Nullable, Uuid as SqlUuid};
 use uuid::Uuid;

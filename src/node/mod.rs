@@ -28,14 +28,14 @@ pub struct Node {
     pub db: Db,
     /// For probes only, so that a full pool does not make the hub look dead.
     pub probe: Db,
-    pub net: Net,
-    signer: OnceLock<Signer>,
+    pub net: Arc<Net>,
+    signer: Arc<OnceLock<Signer>>,
     pub hooks: Hooks,
     /// What the doors saw and the audit log is to keep.
-    pub witness: Witness,
+    pub witness: Arc<Witness>,
     domains: &'static [Domain],
-    kinds: RwLock<Arc<Kinds>>,
-    stopping: AtomicBool,
+    kinds: Arc<RwLock<Arc<Kinds>>>,
+    stopping: Arc<AtomicBool>,
 }
 
 impl Node {
@@ -45,8 +45,8 @@ impl Node {
             config,
             db,
             probe,
-            net,
-            signer: OnceLock::new(),
+            net: Arc::new(net),
+            signer: Arc::default(),
             hooks: Hooks(
                 domains
                     .iter()
@@ -54,10 +54,26 @@ impl Node {
                     .copied()
                     .collect(),
             ),
-            witness: Witness::default(),
+            witness: Arc::default(),
             domains,
-            kinds: RwLock::default(),
-            stopping: AtomicBool::new(false),
+            kinds: Arc::default(),
+            stopping: Arc::default(),
+        }
+    }
+
+    /// The same hub over connections of its own, so that jobs and requests do not wait for each other's.
+    pub fn beside(&self, db: Db) -> Self {
+        Self {
+            config: self.config.clone(),
+            db,
+            probe: self.probe.clone(),
+            net: self.net.clone(),
+            signer: self.signer.clone(),
+            hooks: self.hooks.clone(),
+            witness: self.witness.clone(),
+            domains: self.domains,
+            kinds: self.kinds.clone(),
+            stopping: self.stopping.clone(),
         }
     }
 

@@ -3,6 +3,7 @@
 pub mod gate;
 pub mod health;
 pub mod hub;
+pub mod metrics;
 pub mod pages;
 pub mod reply;
 pub mod supabase;
@@ -26,6 +27,7 @@ pub fn routes(routes: &mut web::ServiceConfig) {
     routes
         .route("/livez", web::get().to(health::alive))
         .route("/readyz", web::get().to(health::ready))
+        .route("/metrics", web::get().to(metrics::show))
         .route("/openapi.json", web::get().to(supabase::rest::openapi))
         .route("/", web::get().to(pages::home))
         .route("/first", web::get().to(pages::first_form))
@@ -40,14 +42,18 @@ pub fn routes(routes: &mut web::ServiceConfig) {
 /// A server on a listener; it stops on the signals that `cli::serve` handles.
 pub fn server(
     node: web::Data<Node>,
+    gate: web::Data<gate::Gate>,
     listener: TcpListener,
     workers: usize,
 ) -> std::io::Result<Server> {
+    metrics::begin();
+    health::begin();
     let server = HttpServer::new(move || {
         App::new()
             .app_data(node.clone())
-            .wrap(from_fn(watch::pass))
+            .app_data(gate.clone())
             .wrap(from_fn(gate::pass))
+            .wrap(from_fn(watch::pass))
             .configure(routes)
     })
     .workers(workers)

@@ -9,7 +9,7 @@ use actix_web::{HttpMessage, web};
 use serde_json::{Map, json};
 use uuid::Uuid;
 
-use super::who;
+use super::{gate, who};
 use crate::base::{Caller, door};
 use crate::kinds::rows::Seen;
 use crate::node::Node;
@@ -37,7 +37,7 @@ pub async fn pass(
         };
         let whom = match session {
             Some(session) => Who::Session(session),
-            None => Who::Address(request.peer_addr().map(|peer| peer.ip())),
+            None => Who::Address(gate::address(request)),
         };
         let sight = match seen {
             Some(seen) if !is_denied => read_by_role(session, door, seen),

@@ -52,7 +52,7 @@ async fn tells(interpreter: &str, story: &str) {
     clippy::disallowed_methods,
     reason = "what scripts/test installed is found by its variables"
 )]
-fn interpreter_of(variable: &str) -> String {
+pub fn interpreter_of(variable: &str) -> String {
     std::env::var(variable).unwrap_or_else(|_| {
         panic!("{variable} is not set: run scripts/test -E 'binary(apps)', which installs the clients and says where they are")
     })

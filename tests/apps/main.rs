@@ -12,8 +12,15 @@ mod support;
 
 mod audit;
 mod audit_seals;
+mod auth;
+mod auth_attacks;
+mod auth_smtp;
 mod clients;
 mod commands;
+mod dead_letters;
+mod doctor;
 mod first_day;
+mod gate;
 mod kinds_at_run_time;
+mod manners;
 mod operators_schema;

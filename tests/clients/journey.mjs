@@ -154,6 +154,7 @@ await step('refreshSession gives new tokens, an old one is worth nothing', async
   assert.notEqual(after.refresh_token, before.refresh_token)
   assert.equal(after.user.id, adaId)
   good(await app.from('persons').select('id'))
+  good(await app.auth.refreshSession())
   const again = await open().auth.refreshSession({ refresh_token: before.refresh_token })
   assert.equal(again.data.session, null)
   assert.equal(again.error.status, 400)

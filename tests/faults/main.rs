@@ -12,6 +12,9 @@
 mod support;
 
 mod attacks;
+mod clocks;
 mod crash;
+mod jobs;
+mod leases;
 mod outages;
 mod upgrade;

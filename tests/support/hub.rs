@@ -175,11 +175,15 @@ pub fn wait_until_ready(process: &mut Child) -> (String, Option<String>) {
     let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
     let mut said = Vec::new();
     let mut url = None;
+    let mut listens = None;
     let mut link = None;
     for line in lines.by_ref() {
         let line = line.unwrap();
         if let Some(rest) = line.strip_prefix("Ready: open ") {
             url = Some(rest.trim_end_matches('/').to_owned());
+        }
+        if let Some(rest) = line.strip_prefix("Listening on ") {
+            listens = Some(rest.to_owned());
         }
         if line.trim_start().starts_with("http") && line.contains("/first?token=") {
             link = Some(line.trim().to_owned());
@@ -194,6 +198,8 @@ pub fn wait_until_ready(process: &mut Child) -> (String, Option<String>) {
             eprintln!("hub: {line}");
         }
     });
+    // A public address leads elsewhere.
+    let url = url.map(|url| listens.unwrap_or(url));
     let url = url.unwrap_or_else(|| panic!("the hub did not start:\n{}", said.join("\n")));
     (url, link)
 }

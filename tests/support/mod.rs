@@ -11,6 +11,7 @@
 
 pub mod database;
 pub mod hub;
+pub mod mail;
 pub mod people;
 pub mod server;
 

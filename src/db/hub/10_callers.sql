@@ -17,9 +17,14 @@ language sql stable parallel safe as $$
     select nullif(current_setting('request.jwt.claims', true), '')::jsonb
 $$;
 
--- What a session may say of itself; no row when it is revoked or over.
-create or replace function hub.session_claims(session uuid) returns setof jsonb
-language sql stable security definer set search_path = pg_catalog, public, hub as $$
+-- What a session may say of itself; null when it is revoked, over or idle for long, or its account banned or deleted.
+-- In plpgsql, which keeps its plan: every request asks this, and planning it anew would cost more than the rest of entering.
+drop function if exists hub.session_claims(uuid);
+create function hub.session_claims(session uuid) returns jsonb
+language plpgsql stable security definer set search_path = pg_catalog, public, hub as $$
+declare
+    claims jsonb;
+begin
     select jsonb_build_object(
         'sub', s.user_id,
         'session_id', s.id,
@@ -28,9 +33,15 @@ language sql stable security definer set search_path = pg_catalog, public, hub a
         'tenant_id', p.organization_id)
         -- What a program is called in the audit log.
         || case when s.role = 'service_role' then jsonb_build_object('name', s.name) else '{}' end
+    into claims
     from hub.sessions s
+    left join public.users u on u.id = s.user_id
     left join public.user_profile p on p.user_id = s.user_id
     where s.id = session and (s.expires_at is null or s.expires_at > now())
+        and (s.user_id is null or (s.refreshed_at > now() - interval '14 days'
+            and u.id is not null and u.deleted_at is null and (u.banned_until is null or u.banned_until <= now())));
+    return claims;
+end
 $$;
 
 -- Whether an account belongs to the caller's tenant.

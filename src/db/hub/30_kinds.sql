@@ -61,8 +61,9 @@ begin
     end if;
     execute format('create policy service_all on public.%I for all to service_role using (true) with check (true)', k.name);
 
-    -- Definer helpers belong to the owner, whom FORCE binds as well: they may read memberships and append to the audit log.
-    if k.name in ('user_profile', 'dao_members', 'channel_members', 'workspace_members', 'onto_project_members', 'onto_actors') then
+    -- Definer helpers belong to the owner, whom FORCE binds as well: they may read memberships and whether an account
+    -- stands, and append to the audit log.
+    if k.name in ('users', 'user_profile', 'dao_members', 'channel_members', 'workspace_members', 'onto_project_members', 'onto_actors') then
         execute format('create policy kernel on public.%I for select to made_open_owner using (true)', k.name);
     elsif k.name = 'audit_log' then
         execute format('create policy kernel on public.%I for insert to made_open_owner with check (true)', k.name);

@@ -6,6 +6,23 @@ revoke all on auth.users from public, anon, authenticated;
 grant select, insert, update, delete on auth.users to service_role;
 grant usage on sequence public.users_number_seq to service_role;
 
+-- Who is banned or whose account is closed has no session any more, whichever door it was done through; a ban that ends
+-- gives none back. Codes and links that would begin one are gone too.
+create or replace function hub.end_sessions() returns trigger
+language plpgsql security definer set search_path = pg_catalog, public, hub as $$
+begin
+    delete from hub.sessions s where s.user_id = new.id;
+    delete from hub.auth_codes c where c.user_id = new.id;
+    delete from hub.one_time_links l where l.user_id = new.id and l.used_at is null;
+    return null;
+end
+$$;
+drop trigger if exists users_end_sessions on public.users;
+create trigger users_end_sessions after update of banned_until, deleted_at on public.users
+    for each row when ((new.banned_until is distinct from old.banned_until and new.banned_until > now())
+        or (new.deleted_at is not null and old.deleted_at is null))
+    execute function hub.end_sessions();
+
 -- A device's token is kept as its SHA-256 only. What already has that form stays as it is.
 create or replace function hub.hash_device_token() returns trigger
 language plpgsql as $$

@@ -11,7 +11,12 @@ grant execute on function auth.uid(), auth.role(), auth.tenant_id(), auth.app_ro
 -- The link check runs as the caller and asks whether a named kind exists.
 grant select (name) on hub.kinds to anon, authenticated;
 grant select on hub.kinds, hub.journal, hub.versions to service_role;
+grant select, insert, update, delete on hub.leases, hub.cron_due to service_role;
 grant select, insert, update, delete on hub.sessions, hub.refresh_tokens, hub.one_time_links, hub.settings to service_role;
+grant select, insert, update, delete on hub.auth_codes, hub.tries to service_role;
+grant execute on function hub.take_key(text, bytea, bytea), hub.keep_answer(text, bytea, bytea, int, jsonb, bytea)
+    to anon, authenticated, service_role;
+grant select, delete on hub.idempotency_keys to service_role;
 -- The audit log: seals are made and read, never changed; notes are made by functions that know who acts.
 grant select, insert on hub.audit_seals to service_role;
 grant execute on function hub.note_audit(text, text, text, uuid, jsonb), hub.note_attempts(jsonb), hub.seal_audit(integer),

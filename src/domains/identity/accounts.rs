@@ -7,10 +7,14 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::links::{self, Purpose};
-use super::{passwords, refusal};
-use crate::base::config::{Config, Signup};
+use super::mails::{self, About, SendMail};
+use super::passwords::{self, Verdict};
+use super::sessions::Origin;
+use super::{attempts, refusal};
+use crate::base::config::Signup;
 use crate::base::{Caller, Error, Result};
 use crate::db::{Bind, Db, Statement, Tx};
+use crate::node::Node;
 
 /// The longest address, and the longest description of themselves that people may send: it travels in every token.
 const LONGEST_EMAIL: usize = 254;
@@ -33,6 +37,15 @@ pub struct Account {
     pub is_banned: bool,
     pub email_confirmed_at: Option<String>,
     pub confirmation_sent_at: Option<String>,
+    /// The address that it is to get.
+    #[serde(default)]
+    pub new_email: Option<String>,
+    #[serde(default)]
+    pub email_change_sent_at: Option<String>,
+    #[serde(default)]
+    pub recovery_sent_at: Option<String>,
+    #[serde(default)]
+    pub reauthentication_sent_at: Option<String>,
     pub invited_at: Option<String>,
     pub last_sign_in_at: Option<String>,
     pub created_at: String,
@@ -58,6 +71,9 @@ pub struct SignUp {
     pub password: String,
     /// What he tells of himself; `full_name` becomes his profile's, `invitation` is used up.
     pub data: Map<String, Value>,
+    /// Where the link of the letter leads back to.
+    pub redirect_to: Option<String>,
+    pub code_challenge: Option<String>,
 }
 
 /// What became of a sign-up.
@@ -73,8 +89,8 @@ pub enum SignedUp {
 struct New<'a> {
     id: Uuid,
     email: &'a str,
-    /// The hash.
-    password: &'a str,
+    /// The hash; none for who signs in by mail.
+    password: Option<&'a str>,
     name: Option<&'a str>,
     handle: Option<&'a str>,
     data: Value,
@@ -107,7 +123,7 @@ impl Account {
     /// As GoTrue shows a user.
     pub fn shown(&self) -> Value {
         let is_verified = self.email_confirmed_at.is_some();
-        json!({
+        let mut shown = json!({
             "id": self.id,
             "aud": "authenticated",
             "role": "authenticated",
@@ -136,7 +152,22 @@ impl Account {
             "created_at": self.created_at,
             "updated_at": self.updated_at,
             "is_anonymous": self.is_anonymous,
-        })
+        });
+        // As in the dialect, what is not under way is not mentioned.
+        let under_way = [
+            ("new_email", &self.new_email),
+            ("email_change_sent_at", &self.email_change_sent_at),
+            ("recovery_sent_at", &self.recovery_sent_at),
+            ("reauthentication_sent_at", &self.reauthentication_sent_at),
+        ];
+        if let Value::Object(shown) = &mut shown {
+            for (name, value) in under_way {
+                if let Some(value) = value.as_deref().filter(|value| !value.is_empty()) {
+                    shown.insert(name.to_owned(), value.into());
+                }
+            }
+        }
+        shown
     }
 
     /// Whether its holder may sign in; why not, said only to whom knows the password.
@@ -158,12 +189,16 @@ impl Account {
     }
 }
 
-/// Make an account for whoever asks, as far as the settings allow.
-pub async fn sign_up(db: &Db, config: &Config, wanted: SignUp) -> Result<SignedUp> {
+/// Make an account for whoever asks, as far as the settings allow. Whether the address has an account already, no
+/// answer and no statement tells, unless who signs up is in at once.
+pub async fn sign_up(node: &Node, wanted: SignUp, from: &Origin) -> Result<SignedUp> {
+    let (db, config) = (&node.db, &node.config);
     let SignUp {
         email,
         password,
         mut data,
+        redirect_to,
+        code_challenge,
     } = wanted;
     if config.signup == Signup::Closed {
         return Err(refusal(
@@ -185,22 +220,32 @@ pub async fn sign_up(db: &Db, config: &Config, wanted: SignUp) -> Result<SignedU
         .and_then(Value::as_str)
         .map(str::to_owned);
     let by_invitation = config.signup == Signup::Invite;
-    if by_invitation
-        && !db
-            .read(&Caller::Hub, async |tx| {
-                links::works(tx, Purpose::Invitation, &invitation, &email).await
-            })
-            .await?
-    {
+    let (is_invited, unproven) = db
+        .write(&Caller::Hub, async |tx| {
+            attempts::may_mail(tx, node, &email, from.address).await?;
+            let is_invited = !by_invitation
+                || links::works(tx, Purpose::Invitation, &invitation, &email).await?;
+            Ok((is_invited, unproven_password(tx, &email).await?))
+        })
+        .await?;
+    if !is_invited {
         return Err(not_invited());
     }
     let is_in = config.autoconfirm && config.signup != Signup::Approval;
 
-    let password = passwords::hash(&password).await?;
+    // One computation either way. Two who sign up with one address that nobody proved and with different passwords:
+    // then neither password counts, so that nobody prepares an account for another one to confirm.
+    let (password, contested) = match unproven {
+        None => (Some(passwords::hash(&password).await?), String::new()),
+        Some(kept) => match passwords::verify(&password, Some(kept.clone())).await? {
+            Verdict::Wrong => (None, kept),
+            Verdict::Right | Verdict::RightButWeaklyKept => (Some(kept), String::new()),
+        },
+    };
     let new = New {
         id: Uuid::now_v7(),
         email: &email,
-        password: &password,
+        password: password.as_deref(),
         name: name.as_deref(),
         handle: None,
         data,
@@ -208,27 +253,83 @@ pub async fn sign_up(db: &Db, config: &Config, wanted: SignUp) -> Result<SignedU
         is_approved: config.signup != Signup::Approval,
         role: None,
     };
+    let mail = SendMail {
+        redirect_to,
+        code_challenge,
+        ..SendMail::about(About::Signup, &email)
+    };
     db.write(&Caller::Hub, async |tx| {
-        let Some(account) = make(tx, &new).await? else {
-            return if is_in {
-                Err(exists("user_already_exists", "User already registered"))
-            } else {
-                Ok(SignedUp::Waiting(Box::new(pretend(tx, &new).await?)))
-            };
-        };
+        let made = make(tx, &new).await?;
+        if made.is_none() && is_in {
+            return Err(exists("user_already_exists", "User already registered"));
+        }
         if by_invitation
             && !links::take(tx, Purpose::Invitation, &invitation, &email, new.id).await?
         {
             return Err(not_invited());
         }
-        let account = Box::new(account);
-        Ok(if is_in {
-            SignedUp::In(account)
-        } else {
-            SignedUp::Waiting(account)
-        })
+        if is_in {
+            return made
+                .ok_or_else(gone)
+                .map(|made| SignedUp::In(Box::new(made)));
+        }
+        give_up_password(tx, &email, &contested).await?;
+        if !config.autoconfirm {
+            mails::enqueue(tx, &mail).await?;
+        }
+        Ok(SignedUp::Waiting(Box::new(pretend(tx, &new).await?)))
     })
     .await
+}
+
+/// The password of an account whose address nobody proved.
+async fn unproven_password(tx: &mut Tx, email: &str) -> Result<Option<String>> {
+    let mut select = Statement::<Text>::new(
+        "select encrypted_password from public.users where deleted_at is null and email_confirmed_at is null \
+         and encrypted_password is not null and lower(email) = lower(",
+    );
+    select.text(email).sql(")");
+    Ok(tx.load(select).await?.into_iter().next())
+}
+
+/// Keep this password no longer for an account whose address nobody proved.
+async fn give_up_password(tx: &mut Tx, email: &str, contested: &str) -> Result<()> {
+    let mut update = Statement::new(
+        "update public.users set encrypted_password = null where deleted_at is null \
+         and email_confirmed_at is null and encrypted_password = ",
+    );
+    update
+        .text(contested)
+        .sql(" and lower(email) = lower(")
+        .text(email)
+        .sql(")");
+    tx.run(update).await.map(|_| ())
+}
+
+/// Make an account without a password, for somebody who proves his address by mail. None when there is one.
+pub(super) async fn admit(
+    tx: &mut Tx,
+    email: &str,
+    data: Value,
+    is_approved: bool,
+) -> Result<Option<Account>> {
+    let name = data
+        .get("full_name")
+        .and_then(Value::as_str)
+        .map(str::to_owned);
+    let new = New {
+        id: Uuid::now_v7(),
+        email,
+        password: None,
+        name: name.as_deref(),
+        handle: None,
+        data,
+        is_confirmed: false,
+        is_approved,
+        // The first account is made by who holds its link, not by who asks for a letter.
+        role: Some(Role::User),
+    };
+    make(tx, &new).await
 }
 
 /// Make an account as the operator; its address needs no proof.
@@ -255,7 +356,7 @@ pub async fn add(
     let new = New {
         id: Uuid::now_v7(),
         email: &email,
-        password: &password,
+        password: Some(&password),
         name: Some(name),
         handle: handle.as_deref(),
         data: json!({ "full_name": name }),
@@ -310,7 +411,7 @@ pub async fn first_account(db: &Db, token: &str, email: &str, password: &str) ->
     let new = New {
         id: Uuid::now_v7(),
         email: &email,
-        password: &password,
+        password: Some(&password),
         name: None,
         handle: None,
         data: json!({}),
@@ -409,7 +510,7 @@ pub(super) async fn signed_in(tx: &mut Tx, seen: &Account, rehashed: Option<&str
     update
         .sql(" where deleted_at is null and id = ")
         .bind(Bind::Uuid(seen.id))
-        .sql(" and encrypted_password = ")
+        .sql(" and encrypted_password is not distinct from ")
         .bind(Bind::Text(seen.encrypted_password.clone()));
     Ok(tx.run(update).await? == 1)
 }
@@ -478,7 +579,7 @@ fn holds_nul(value: &Value) -> bool {
     }
 }
 
-/// Write the rows of an account; none when the address is taken.
+/// Write the rows of an account; none when the address is taken. The statements are the same then.
 async fn make(tx: &mut Tx, new: &New<'_>) -> Result<Option<Account>> {
     let home = ensure_home(tx).await?;
     let mut insert = Statement::new(
@@ -490,7 +591,7 @@ async fn make(tx: &mut Tx, new: &New<'_>) -> Result<Option<Account>> {
         .sql(", 'authenticated', 'authenticated', ")
         .text(new.email)
         .sql(", ")
-        .text(new.password)
+        .bind(Bind::Text(new.password.map(str::to_owned)))
         .sql(", ")
         .bind(Bind::Text(new.name.map(str::to_owned)))
         .sql(", ")
@@ -502,9 +603,7 @@ async fn make(tx: &mut Tx, new: &New<'_>) -> Result<Option<Account>> {
         .sql("::jsonb, ")
         .sql(new.times())
         .sql(" on conflict (lower(email)) where deleted_at is null do nothing");
-    if tx.run(insert).await? == 0 {
-        return Ok(None);
-    }
+    tx.run(insert).await?;
 
     let is_first =
         matches!(new.role, None | Some(Role::Developer)) && claim_first(tx, new.id).await?;
@@ -515,34 +614,33 @@ async fn make(tx: &mut Tx, new: &New<'_>) -> Result<Option<Account>> {
         Some(Role::User) | None => "user",
     };
     // The profile first: the hub itself names an account by what it shows.
-    let mut profile = Statement::new("insert into public.profiles (id, full_name) values (");
+    let mut profile = Statement::new("insert into public.profiles (id, full_name) select u.id, ");
     profile
-        .bind(Bind::Uuid(new.id))
-        .sql(", ")
         .bind(Bind::Text(new.name.map(str::to_owned)))
-        .sql(")");
+        .sql(" from public.users u where u.id = ")
+        .bind(Bind::Uuid(new.id));
     tx.run(profile).await?;
     let mut place =
-        Statement::new("insert into public.user_profile (organization_id, user_id, role) values (");
+        Statement::new("insert into public.user_profile (organization_id, user_id, role) select ");
     place
         .bind(Bind::Uuid(home))
-        .sql(", ")
-        .bind(Bind::Uuid(new.id))
-        .sql(", ")
+        .sql(", u.id, ")
         .text(role)
-        .sql(")");
+        .sql(" from public.users u where u.id = ")
+        .bind(Bind::Uuid(new.id));
     tx.run(place).await?;
 
-    by_id(tx, new.id).await?.ok_or_else(gone).map(Some)
+    by_id(tx, new.id).await
 }
 
 /// Be the first account, once in the life of a hub. Whoever asks holds the row of the home tenant.
 async fn claim_first(tx: &mut Tx, id: Uuid) -> Result<bool> {
-    let mut claim =
-        Statement::new("insert into hub.settings (name, value) select 'first_account', to_jsonb(");
+    let mut claim = Statement::new(
+        "insert into hub.settings (name, value) select 'first_account', to_jsonb(u.id) from public.users u where u.id = ",
+    );
     claim
         .bind(Bind::Uuid(id))
-        .sql("::uuid) on conflict (name) do nothing");
+        .sql(" on conflict (name) do nothing");
     Ok(tx.run(claim).await? == 1)
 }
 
@@ -578,6 +676,8 @@ async fn show(tx: &mut Tx, from: Statement) -> Result<Option<Account>> {
          'app_metadata', coalesce(u.raw_app_meta_data, '{}'), 'user_metadata', coalesce(u.raw_user_meta_data, '{}'), \
          'is_anonymous', u.is_anonymous, 'is_banned', coalesce(u.banned_until > now(), false), \
          'email_confirmed_at', u.email_confirmed_at, 'confirmation_sent_at', u.confirmation_sent_at, \
+         'new_email', u.email_change, 'email_change_sent_at', u.email_change_sent_at, \
+         'recovery_sent_at', u.recovery_sent_at, 'reauthentication_sent_at', u.reauthentication_sent_at, \
          'invited_at', u.invited_at, 'last_sign_in_at', u.last_sign_in_at, \
          'created_at', u.created_at, 'updated_at', u.updated_at)::text from ",
     );
@@ -602,7 +702,9 @@ async fn pretend(tx: &mut Tx, new: &New<'_>) -> Result<Account> {
         .sql("::jsonb as raw_user_meta_data, false as is_anonymous, null::timestamptz as banned_until, ")
         .sql(new.times())
         .sql(
-            ", null::timestamptz as invited_at, null::timestamptz as last_sign_in_at, now() as created_at, \
+            ", null::text as email_change, null::timestamptz as email_change_sent_at, \
+             null::timestamptz as recovery_sent_at, null::timestamptz as reauthentication_sent_at, \
+             null::timestamptz as invited_at, null::timestamptz as last_sign_in_at, now() as created_at, \
              now() as updated_at) u",
         );
     show(tx, from).await?.ok_or_else(gone)

@@ -1,5 +1,6 @@
-//! Wrong passwords are counted per account and network, and per network: after a few, the next try has to wait.
-//! In memory of this process; the owner of an account is not locked out by somebody elsewhere (S-115).
+//! Tries are counted. Wrong passwords and codes per account and network, and per network: after a few, the next one has
+//! to wait; in memory of this process. Letters, and wrong passwords on one account from everywhere, in the database, so
+//! that all processes count together. The owner of an account is not locked out by somebody elsewhere (S-115).
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -7,8 +8,13 @@ use std::net::IpAddr;
 use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use diesel::sql_types::{BigInt, Integer};
+
+use super::refusal;
 use crate::base::error::Told;
 use crate::base::{Error, Result};
+use crate::db::{Bind, Statement, Tx};
+use crate::node::Node;
 
 /// Wrong tries on one account from one network that cost nothing.
 const FREE: u32 = 5;
@@ -21,6 +27,16 @@ const LONGEST: Duration = Duration::from_secs(15 * 60);
 
 /// How many accounts and networks are remembered.
 const REMEMBERED: usize = 20_000;
+
+/// Letters to one address in an hour, and letters from one network in five minutes.
+const LETTERS_TO_AN_ADDRESS: Limit = (5, 60 * 60);
+const LETTERS_FROM_A_NETWORK: Limit = (10, 5 * 60);
+
+/// Wrong passwords on one account from everywhere in an hour, before a password alone does not do any more.
+const WRONG_FROM_EVERYWHERE: Limit = (50, 60 * 60);
+
+/// How often, in how many seconds.
+type Limit = (i32, i64);
 
 static WRONG: LazyLock<Mutex<Counts>> = LazyLock::new(Mutex::default);
 
@@ -62,6 +78,105 @@ pub fn was_right(email: &str, from: Option<IpAddr>) {
     if let Some(count) = counts.0.get_mut(&of_network(from)) {
         count.wrong = count.wrong.saturating_sub(1);
     }
+}
+
+/// Whether somebody may have a letter written now; counted with the transaction.
+pub(super) async fn may_mail(
+    tx: &mut Tx,
+    node: &Node,
+    email: &str,
+    from: Option<IpAddr>,
+) -> Result<()> {
+    if !node.config.limits {
+        return Ok(());
+    }
+    let network = from.map(|from| network(from).to_string());
+    let by_network = network.map(|network| ("letters from", network, LETTERS_FROM_A_NETWORK));
+    let by_address = ("letters to", email.to_owned(), LETTERS_TO_AN_ADDRESS);
+    for (what, who, limit) in by_network.into_iter().chain([by_address]) {
+        let key = node.signer()?.mark(what, &who);
+        if let Some(wait) = count(tx, key, limit).await? {
+            return Err(Error::TooMuch(
+                Box::new(Told::new(
+                    "over_email_send_rate_limit",
+                    "email rate limit exceeded",
+                )),
+                wait,
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Whether a password alone will do for this account at the moment. Asked for addresses without an account, too.
+pub(super) async fn password_will_do(tx: &mut Tx, node: &Node, email: &str) -> Result<()> {
+    if !node.config.limits {
+        return Ok(());
+    }
+    let (most, seconds) = WRONG_FROM_EVERYWHERE;
+    let mut select = Statement::<Integer>::new("select count from hub.tries where key = ");
+    select
+        .bind(Bind::Bytes(wrong_key(node, email)?))
+        .sql(" and since > now() - make_interval(secs => ")
+        .bind(Bind::Int(seconds))
+        .sql(")");
+    let counts: Vec<i32> = tx.load(select).await?;
+    if counts.first().is_some_and(|count| *count >= most) {
+        return Err(refusal(
+            403,
+            "email_code_required",
+            "Too many wrong passwords were tried for this account: sign in with a code or a link by e-mail this time.",
+        ));
+    }
+    Ok(())
+}
+
+/// A wrong password for this account, whether there is one or not.
+pub(super) async fn was_wrong(tx: &mut Tx, node: &Node, email: &str) -> Result<()> {
+    if !node.config.limits {
+        return Ok(());
+    }
+    let key = wrong_key(node, email)?;
+    count(tx, key, WRONG_FROM_EVERYWHERE).await.map(|_| ())
+}
+
+/// The owner proved himself by mail: a password will do again.
+pub(super) async fn forget_wrong(tx: &mut Tx, node: &Node, email: &str) -> Result<()> {
+    let mut delete = Statement::new("delete from hub.tries where key = ");
+    delete.bind(Bind::Bytes(wrong_key(node, email)?));
+    tx.run(delete).await.map(|_| ())
+}
+
+fn wrong_key(node: &Node, email: &str) -> Result<Vec<u8>> {
+    Ok(node.signer()?.mark("wrong passwords for", email))
+}
+
+/// Count one more; how long to wait when it is one too many. By the clock of the database, which all processes share.
+async fn count(tx: &mut Tx, key: Vec<u8>, (most, seconds): Limit) -> Result<Option<Duration>> {
+    let mut upsert = Statement::<(Integer, BigInt)>::new(
+        "insert into hub.tries as t (key, since, count) values (",
+    );
+    upsert.bind(Bind::Bytes(key)).sql(
+        ", now(), 1) on conflict (key) do update set \
+         count = case when t.since > now() - make_interval(secs => ",
+    );
+    upsert
+        .bind(Bind::Int(seconds))
+        .sql(
+            ") then least(t.count + 1, 1000000) else 1 end, \
+             since = case when t.since > now() - make_interval(secs => ",
+        )
+        .bind(Bind::Int(seconds))
+        .sql(
+            ") then t.since else now() end \
+             returning count, ceil(extract(epoch from since - now()))::bigint + ",
+        )
+        .bind(Bind::Int(seconds));
+    let rows: Vec<(i32, i64)> = tx.load(upsert).await?;
+    Ok(rows
+        .first()
+        .filter(|(count, _)| *count > most)
+        .map(|(_, wait)| Duration::from_secs(u64::try_from(*wait).unwrap_or(0).max(1))))
 }
 
 impl Counts {

@@ -3,9 +3,16 @@
 
 pub mod accounts;
 pub mod attempts;
+pub mod changes;
+pub mod flows;
+pub mod letters;
 pub mod links;
+pub mod mails;
 pub mod passwords;
+pub mod proofs;
+pub mod redirects;
 pub mod sessions;
+pub mod sweep;
 pub mod tokens;
 
 use crate::base::Error;
@@ -15,6 +22,8 @@ use crate::node::domain::Domain;
 /// What this domain plugs in.
 pub const DOMAIN: Domain = Domain {
     name: "identity",
+    jobs: &[crate::job!(mails::SendMail), crate::job!(sweep::Sweep)],
+    crons: &[sweep::NIGHTLY],
     ..Domain::EMPTY
 };
 

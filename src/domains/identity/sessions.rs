@@ -1,10 +1,11 @@
-//! Sessions: begun with a password, kept alive with refresh tokens that work once, over at once when ended.
-//! A refresh token that comes a second time was stolen or lost: the session it belongs to ends.
+//! Sessions: begun with a password or a mailed secret, kept alive with refresh tokens that work once, over at once when
+//! ended. A refresh token that comes a second time was stolen: the session it belongs to ends. Only a client that did
+//! not hear the answer and asks again within seconds gets another.
 
 use std::net::IpAddr;
 
-use diesel::sql_types::{Bool, Jsonb, Text, Uuid as SqlUuid};
-use serde_json::{Map, Value, json};
+use diesel::sql_types::{BigInt, Bool, Jsonb, Text, Uuid as SqlUuid};
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::accounts::{self, Account};
@@ -15,8 +16,13 @@ use crate::base::{Caller, Result};
 use crate::db::{Bind, Statement, Tx};
 use crate::node::Node;
 
-/// How long a session lasts however often it is refreshed.
+/// How long a session lasts however often it is refreshed, and how long without being refreshed. The latter stands in
+/// `hub.session_claims` too.
 const LASTS: &str = "90 days";
+const IDLE: &str = "14 days";
+
+/// How soon the token before may come again from a client that did not hear the answer.
+const GRACE: &str = "10 seconds";
 
 /// Refresh tokens of ours are shorter.
 const LONGEST_REFRESH_TOKEN: usize = 256;
@@ -30,14 +36,6 @@ pub enum Scope {
     Local,
     /// All but this one.
     Others,
-}
-
-/// What a client changes about its own account.
-#[derive(Clone, Debug, Default)]
-pub struct Change {
-    pub password: Option<String>,
-    /// Merged into what is there; null removes.
-    pub data: Option<Map<String, Value>>,
 }
 
 /// Where a request comes from, for the list of sessions and against guessing.
@@ -58,6 +56,7 @@ pub async fn sign_in(node: &Node, email: &str, password: &str, from: &Origin) ->
     let account = node
         .db
         .read(&Caller::Hub, async |tx| {
+            attempts::password_will_do(tx, node, &email).await?;
             accounts::by_email(tx, &email).await
         })
         .await?;
@@ -66,6 +65,10 @@ pub async fn sign_in(node: &Node, email: &str, password: &str, from: &Origin) ->
         .and_then(|account| account.encrypted_password.clone());
     let verdict = passwords::verify(password, kept).await?;
     let (Some(account), Verdict::Right | Verdict::RightButWeaklyKept) = (account, verdict) else {
+        if node.config.limits {
+            let note = async |tx: &mut Tx| attempts::was_wrong(tx, node, &email).await;
+            node.db.write(&Caller::Hub, note).await?;
+        }
         return Err(wrong());
     };
     if node.config.limits {
@@ -139,58 +142,6 @@ pub async fn account(node: &Node, session: Uuid) -> Result<Account> {
         .await
 }
 
-/// Change one's own account. A new password ends all other sessions.
-pub async fn change(node: &Node, session: Uuid, change: Change) -> Result<Account> {
-    let account = account(node, session).await?;
-    let password = match &change.password {
-        None => None,
-        Some(new) => {
-            passwords::check(new, &account.email)?;
-            if passwords::verify(new, account.encrypted_password.clone()).await? != Verdict::Wrong {
-                return Err(refusal(
-                    422,
-                    "same_password",
-                    "New password should be different from the old password.",
-                ));
-            }
-            Some(passwords::hash(new).await?)
-        }
-    };
-
-    node.db
-        .write(&Caller::Hub, async |tx| {
-            let account = holder(tx, session).await?;
-            if let Some(change) = &change.data {
-                let mut data = account
-                    .user_metadata
-                    .as_object()
-                    .cloned()
-                    .unwrap_or_default();
-                for (name, value) in change {
-                    if value.is_null() {
-                        data.shift_remove(name);
-                    } else {
-                        data.insert(name.clone(), value.clone());
-                    }
-                }
-                let data = accounts::described(data)?;
-                let mut update = Statement::new("update public.users set raw_user_meta_data = ");
-                update.text(data.to_string()).sql("::jsonb where id = ");
-                update.bind(Bind::Uuid(account.id));
-                tx.run(update).await?;
-            }
-            if let Some(hash) = &password {
-                let mut update = Statement::new("update public.users set encrypted_password = ");
-                update.text(hash).sql(" where id = ");
-                update.bind(Bind::Uuid(account.id));
-                tx.run(update).await?;
-                delete(tx, account.id, session, Scope::Others).await?;
-            }
-            holder(tx, session).await
-        })
-        .await
-}
-
 /// End sessions. That one of them is over already is no error to whom wanted it over.
 pub async fn end(node: &Node, session: Uuid, scope: Scope) -> Result<()> {
     node.db
@@ -202,9 +153,9 @@ pub async fn end(node: &Node, session: Uuid, scope: Scope) -> Result<()> {
 }
 
 /// A session with a fresh refresh token.
-struct Begun {
+pub(super) struct Begun {
     account: Account,
-    session: Uuid,
+    pub(super) session: Uuid,
     proof: Proof,
     refresh_token: String,
 }
@@ -227,7 +178,7 @@ enum Refreshed {
 
 impl Begun {
     /// As GoTrue answers.
-    fn shown(&self, node: &Node) -> Result<Value> {
+    pub(super) fn shown(&self, node: &Node) -> Result<Value> {
         let access = tokens::access(node, &self.account, self.session, &self.proof)?;
         Ok(json!({
             "access_token": access.token,
@@ -241,7 +192,7 @@ impl Begun {
 }
 
 /// Begin a session, unless the account was closed or its password changed since it was looked at.
-async fn begin(
+pub(super) async fn begin(
     tx: &mut Tx,
     seen: &Account,
     method: &str,
@@ -273,7 +224,7 @@ async fn begin(
         return Ok(None);
     };
     let proof = Proof { aal, amr };
-    let refresh_token = add_token(tx, session).await?;
+    let refresh_token = add_token(tx, session, 0).await?;
     Ok(Some(Begun {
         account,
         session,
@@ -297,17 +248,17 @@ pub async fn step_up(node: &Node, session: Uuid, method: &str) -> Result<Value> 
         .db
         .write(&Caller::Hub, async |tx| {
             let account = holder(tx, session).await?;
-            let mut update = Statement::<(Text, Jsonb)>::new(
+            let mut update = Statement::<(Text, Jsonb, BigInt)>::new(
                 "update hub.sessions set aal = 'aal2', amr = amr || ",
             );
             update
                 .append(proved_by(method))
                 .sql(" where id = ")
                 .bind(Bind::Uuid(session))
-                .sql(" returning aal, amr");
-            let rows: Vec<(String, Value)> = tx.load(update).await?;
-            let (aal, amr) = rows.into_iter().next().ok_or_else(over)?;
-            let refresh_token = add_token(tx, session).await?;
+                .sql(" returning aal, amr, generation::bigint");
+            let rows: Vec<(String, Value, i64)> = tx.load(update).await?;
+            let (aal, amr, generation) = rows.into_iter().next().ok_or_else(over)?;
+            let refresh_token = add_token(tx, session, generation).await?;
             Ok(Begun {
                 account,
                 session,
@@ -319,28 +270,55 @@ pub async fn step_up(node: &Node, session: Uuid, method: &str) -> Result<Value> 
     begun.shown(node)
 }
 
+/// A refresh token as it is kept, with its session.
+#[derive(Clone, Debug, diesel::Queryable)]
+struct Kept {
+    session: Uuid,
+    user: Uuid,
+    aal: String,
+    amr: Value,
+    /// How often the session had been refreshed when the token was given, and how often until now.
+    given_at: i64,
+    refreshed: i64,
+    is_used: bool,
+    /// Used within the grace.
+    is_fresh: bool,
+    is_over: bool,
+}
+
+/// What a refresh token is good for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    Refresh,
+    /// The answer got lost: another token beside the one that nobody used yet. Whichever of them is used, the other one
+    /// is old from then on, so that a thief who was as quick is noticed with the next refresh.
+    Again,
+    Stolen,
+    Over,
+}
+
+fn step(kept: &Kept) -> Step {
+    match (kept.is_used, kept.refreshed - kept.given_at) {
+        _ if kept.is_over => Step::Over,
+        (false, 0) => Step::Refresh,
+        (true, 1) if kept.is_fresh => Step::Again,
+        _ => Step::Stolen,
+    }
+}
+
 /// Use a refresh token up. The verdict is an answer and not an error, because what it did must be committed.
 async fn use_up(tx: &mut Tx, token: &str) -> Result<Refreshed> {
-    type Row = (SqlUuid, SqlUuid, Text, Jsonb, Bool, Bool);
-    let mut select = Statement::<Row>::new(
-        "select s.id, s.user_id, s.aal, s.amr, r.used_at is not null, coalesce(s.expires_at <= now(), false) \
-         from hub.refresh_tokens r join hub.sessions s on s.id = r.session_id \
-         where s.user_id is not null and r.token_hash = ",
-    );
-    select
-        .bind(Bind::Bytes(token_hash(token)))
-        .sql(" for update of s, r");
-    let rows: Vec<(Uuid, Uuid, String, Value, bool, bool)> = tx.load(select).await?;
-    let Some((session, user, aal, amr, is_used, is_over)) = rows.into_iter().next() else {
+    let Some(kept) = find(tx, token).await? else {
         return Ok(Refreshed::Unknown);
     };
-    if is_used || is_over {
+    let (session, user) = (kept.session, kept.user);
+    let step = step(&kept);
+    if let Step::Stolen | Step::Over = step {
         delete(tx, user, session, Scope::Local).await?;
-        tracing::warn!(event = "refresh_refused", %session, %user, is_used);
-        return Ok(if is_used {
-            Refreshed::Used
-        } else {
-            Refreshed::Over
+        tracing::warn!(event = "refresh_refused", %session, %user, reason = ?step);
+        return Ok(match step {
+            Step::Over => Refreshed::Over,
+            _ => Refreshed::Used,
         });
     }
     let Some(account) = accounts::by_id(tx, user).await? else {
@@ -348,14 +326,23 @@ async fn use_up(tx: &mut Tx, token: &str) -> Result<Refreshed> {
     };
     account.may_sign_in()?;
 
-    let mut update =
-        Statement::new("update hub.refresh_tokens set used_at = now() where token_hash = ");
-    update.bind(Bind::Bytes(token_hash(token)));
-    tx.run(update).await?;
-    let mut update = Statement::new("update hub.sessions set refreshed_at = now() where id = ");
-    update.bind(Bind::Uuid(session));
-    tx.run(update).await?;
-    let refresh_token = add_token(tx, session).await?;
+    let generation = match step {
+        Step::Refresh => {
+            let mut update =
+                Statement::new("update hub.refresh_tokens set used_at = now() where token_hash = ");
+            update.bind(Bind::Bytes(token_hash(token)));
+            tx.run(update).await?;
+            let mut update = Statement::new(
+                "update hub.sessions set refreshed_at = now(), generation = generation + 1 where id = ",
+            );
+            update.bind(Bind::Uuid(session));
+            tx.run(update).await?;
+            kept.refreshed + 1
+        }
+        _ => kept.refreshed,
+    };
+    let refresh_token = add_token(tx, session, generation).await?;
+    let (aal, amr) = (kept.aal, kept.amr);
     Ok(Refreshed::Again(Box::new(Begun {
         account,
         session,
@@ -364,36 +351,77 @@ async fn use_up(tx: &mut Tx, token: &str) -> Result<Refreshed> {
     })))
 }
 
-async fn add_token(tx: &mut Tx, session: Uuid) -> Result<String> {
+async fn find(tx: &mut Tx, token: &str) -> Result<Option<Kept>> {
+    type Row = (
+        SqlUuid,
+        SqlUuid,
+        Text,
+        Jsonb,
+        BigInt,
+        BigInt,
+        Bool,
+        Bool,
+        Bool,
+    );
+    let mut select = Statement::<Row>::new(format!(
+        "select s.id, s.user_id, s.aal, s.amr, r.generation::bigint, s.generation::bigint, r.used_at is not null, \
+         coalesce(r.used_at > now() - interval '{GRACE}', false), \
+         coalesce(s.expires_at <= now(), false) or s.refreshed_at <= now() - interval '{IDLE}' \
+         from hub.refresh_tokens r join hub.sessions s on s.id = r.session_id \
+         where s.user_id is not null and r.token_hash = ",
+    ));
+    select
+        .bind(Bind::Bytes(token_hash(token)))
+        .sql(" for update of s, r");
+    let rows: Vec<Kept> = tx.load(select).await?;
+    Ok(rows.into_iter().next())
+}
+
+async fn add_token(tx: &mut Tx, session: Uuid, generation: i64) -> Result<String> {
     let token = random_token();
-    let mut insert =
-        Statement::new("insert into hub.refresh_tokens (token_hash, session_id) values (");
+    let mut insert = Statement::new(
+        "insert into hub.refresh_tokens (token_hash, session_id, generation) values (",
+    );
     insert
         .bind(Bind::Bytes(token_hash(&token)))
         .sql(", ")
         .bind(Bind::Uuid(session))
-        .sql(")");
+        .sql(", ")
+        .bind(Bind::Int(generation))
+        .sql("::integer)");
     tx.run(insert).await?;
     Ok(token)
 }
 
-async fn holder(tx: &mut Tx, session: Uuid) -> Result<Account> {
-    let mut select = Statement::<SqlUuid>::new(
-        "select user_id from hub.sessions where user_id is not null \
+/// The account of a session that stands.
+pub(super) async fn holder(tx: &mut Tx, session: Uuid) -> Result<Account> {
+    let mut select = Statement::<SqlUuid>::new(format!(
+        "select user_id from hub.sessions where user_id is not null and refreshed_at > now() - interval '{IDLE}' \
          and (expires_at is null or expires_at > now()) and id = ",
-    );
+    ));
     select.bind(Bind::Uuid(session));
     let users: Vec<Uuid> = tx.load(select).await?;
     let Some(user) = users.first() else {
         return Err(over());
     };
-    accounts::by_id(tx, *user).await?.ok_or_else(|| {
+    let account = accounts::by_id(tx, *user).await?.ok_or_else(|| {
         refusal(
             403,
             "user_not_found",
             "User from sub claim in JWT does not exist",
         )
-    })
+    })?;
+    if account.is_banned {
+        return Err(refusal(403, "user_banned", "User is banned"));
+    }
+    Ok(account)
+}
+
+/// End a session, whoever's it is.
+pub(super) async fn revoke(tx: &mut Tx, session: Uuid) -> Result<()> {
+    let mut delete = Statement::new("delete from hub.sessions where id = ");
+    delete.bind(Bind::Uuid(session));
+    tx.run(delete).await.map(|_| ())
 }
 
 fn over() -> crate::base::Error {
@@ -404,7 +432,7 @@ fn over() -> crate::base::Error {
     )
 }
 
-async fn delete(tx: &mut Tx, user: Uuid, session: Uuid, scope: Scope) -> Result<()> {
+pub(super) async fn delete(tx: &mut Tx, user: Uuid, session: Uuid, scope: Scope) -> Result<()> {
     let mut delete = Statement::new("delete from hub.sessions where user_id = ");
     delete.bind(Bind::Uuid(user));
     match scope {
@@ -417,4 +445,36 @@ async fn delete(tx: &mut Tx, user: Uuid, session: Uuid, scope: Scope) -> Result<
         }
     }
     tx.run(delete).await.map(|_| ())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refresh_token_comes_once_or_at_once_again() {
+        let kept = |is_used, given_at, refreshed, is_fresh| Kept {
+            session: Uuid::nil(),
+            user: Uuid::nil(),
+            aal: String::new(),
+            amr: Value::Null,
+            given_at,
+            refreshed,
+            is_used,
+            is_fresh,
+            is_over: false,
+        };
+        assert_eq!(step(&kept(false, 3, 3, false)), Step::Refresh);
+        assert_eq!(step(&kept(true, 3, 4, true)), Step::Again);
+        assert_eq!(step(&kept(true, 3, 4, false)), Step::Stolen);
+        // Older than the one before, however quick.
+        assert_eq!(step(&kept(true, 3, 5, true)), Step::Stolen);
+        // The one beside it was used.
+        assert_eq!(step(&kept(false, 3, 4, false)), Step::Stolen);
+        let over = Kept {
+            is_over: true,
+            ..kept(false, 3, 3, false)
+        };
+        assert_eq!(step(&over), Step::Over);
+    }
 }

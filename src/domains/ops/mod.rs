@@ -1,7 +1,9 @@
-//! Running a hub: kinds that plugins bring, the audit log. Rules and retention follow.
+//! Running a hub: kinds that plugins bring, the audit log. Jobs that died, and what is forgotten when.
 
 pub mod audit;
 pub mod plugins;
+pub mod queue;
+pub mod retention;
 
 use crate::node::domain::Domain;
 use crate::node::work::Cron;
@@ -16,12 +18,31 @@ pub const DOMAIN: Domain = Domain {
         action!(reads "audit_log"."export", "One's own audit log with its seals as lines, a page at a time.", ["after": "bigint"] => audit::export_own),
         action!(reads "audit_log"."seals", "The seals over one's own audit log.", ["after": "bigint"] => audit::seals_own),
         action!(reads "audit_log"."verify", "Hold one's own audit log against its seals.", [] => audit::verify_own),
+        action!("job_records"."list", "Jobs of everybody in one state, dead unless another is named; for developers.", ["status": "text", "limit": "integer"] => queue::list),
+        action!("job_records"."retry", "Try a dead job again.", ["id": "uuid"] => queue::retry),
     ],
-    jobs: &[job!(audit::SealAudit)],
-    crons: &[Cron {
-        name: "seal_audit",
-        schedule: "*/5 * * * *",
-        job: "ops.seal_audit",
-    }],
+    jobs: &[
+        job!(audit::SealAudit),
+        job!(queue::Prune),
+        job!(queue::Nothing),
+        job!(retention::ForgetAnswers),
+    ],
+    crons: &[
+        Cron {
+            name: "seal_audit",
+            schedule: "*/5 * * * *",
+            job: "ops.seal_audit",
+        },
+        Cron {
+            name: "prune",
+            schedule: "17 3 * * *",
+            job: "ops.prune",
+        },
+        Cron {
+            name: "forget_answers",
+            schedule: "41 * * * *",
+            job: "ops.forget_answers",
+        },
+    ],
     ..Domain::EMPTY
 };

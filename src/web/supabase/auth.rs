@@ -1,5 +1,8 @@
 //! `/auth/v1`: sign up, sign in, stay signed in, as GoTrue's clients ask for it. Answers and errors have GoTrue's
-//! shape; what may happen is decided in `domains::identity`.
+//! shape; what may happen is decided in `domains::identity`. Letters and what is done with them are in the files below.
+
+mod mails;
+mod verify;
 
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -11,8 +14,12 @@ use uuid::Uuid;
 use crate::base::config::Signup;
 use crate::base::error::Told;
 use crate::base::{Caller, Error, Result};
+use crate::db::scope;
 use crate::domains::identity::accounts::{self, SignUp, SignedUp};
-use crate::domains::identity::sessions::{self, Change, Origin, Scope};
+use crate::domains::identity::changes::{self, Change};
+use crate::domains::identity::sessions::{self, Origin, Scope};
+use crate::domains::identity::{flows, redirects};
+use crate::kinds::Role;
 use crate::node::Node;
 use crate::web::{gate, reply, who};
 
@@ -34,6 +41,18 @@ pub fn routes(routes: &mut web::ServiceConfig) {
         .route("/auth/v1/user", web::get().to(user))
         .route("/auth/v1/user", web::put().to(change_user))
         .route("/auth/v1/logout", web::post().to(log_out))
+        .route("/auth/v1/recover", web::post().to(mails::recover))
+        .route("/auth/v1/otp", web::post().to(mails::otp))
+        .route("/auth/v1/magiclink", web::post().to(mails::otp))
+        .route("/auth/v1/resend", web::post().to(mails::resend))
+        .route("/auth/v1/invite", web::post().to(mails::invite))
+        .route(
+            "/auth/v1/reauthenticate",
+            web::get().to(mails::reauthenticate),
+        )
+        .route("/auth/v1/verify", web::post().to(verify::shown))
+        .route("/auth/v1/verify", web::get().to(verify::opened))
+        .route("/auth/v1/.well-known/jwks.json", web::get().to(keys))
         .route("/auth/v1/settings", web::get().to(settings))
         .route("/auth/v1/health", web::get().to(health))
         .route("/auth/v1/{rest:.*}", web::to(nothing_here));
@@ -45,8 +64,13 @@ struct Asked {
     email: Option<String>,
     phone: Option<String>,
     password: Option<String>,
+    nonce: Option<String>,
     data: Option<Map<String, Value>>,
     refresh_token: Option<String>,
+    auth_code: Option<String>,
+    code_verifier: Option<String>,
+    code_challenge: Option<String>,
+    code_challenge_method: Option<String>,
 }
 
 /// Make an account.
@@ -57,6 +81,7 @@ async fn sign_up(
 ) -> HttpResponse {
     let done = async {
         let asked: Asked = read(payload).await?;
+        let code_challenge = flows::challenge(asked.code_challenge, asked.code_challenge_method)?;
         let email = match (filled(asked.email), filled(asked.phone)) {
             (Some(email), _) => email,
             (None, Some(_)) => return Err(no_phones()),
@@ -73,9 +98,12 @@ async fn sign_up(
             email,
             password,
             data: asked.data.unwrap_or_default(),
+            redirect_to: back(&node, &request)?,
+            code_challenge,
         };
-        match accounts::sign_up(&node.db, &node.config, wanted).await? {
-            SignedUp::In(account) => sessions::start(&node, &account, &origin(&request)).await,
+        let from = origin(&request);
+        match accounts::sign_up(&node, wanted, &from).await? {
+            SignedUp::In(account) => sessions::start(&node, &account, &from).await,
             SignedUp::Waiting(account) => Ok(account.shown()),
         }
     };
@@ -102,6 +130,17 @@ async fn token(node: web::Data<Node>, request: HttpRequest, payload: web::Payloa
                     filled(asked.refresh_token).ok_or_else(|| unfit("refresh_token required"))?;
                 sessions::refresh(&node, &token).await
             }
+            Some("pkce") => {
+                let asked: Asked = read(payload).await?;
+                match (filled(asked.auth_code), filled(asked.code_verifier)) {
+                    (Some(code), Some(verifier)) => {
+                        flows::exchange(&node, &code, &verifier, &origin(&request)).await
+                    }
+                    _ => Err(unfit(
+                        "invalid request: both auth code and code verifier should be non-empty",
+                    )),
+                }
+            }
             _ => Err(unfit("unsupported_grant_type")),
         }
     };
@@ -126,14 +165,19 @@ async fn change_user(
     let done = async {
         let session = session(&node, &request)?;
         let asked: Asked = read(payload).await?;
-        if filled(asked.email).is_some() || filled(asked.phone).is_some() {
-            return Err(unfit("Addresses cannot be changed here"));
+        if filled(asked.phone).is_some() {
+            return Err(no_phones());
         }
         let change = Change {
+            email: filled(asked.email),
             password: asked.password,
+            nonce: filled(asked.nonce),
             data: asked.data,
+            redirect_to: back(&node, &request)?,
+            code_challenge: flows::challenge(asked.code_challenge, asked.code_challenge_method)?,
         };
-        Ok(sessions::change(&node, session, change).await?.shown())
+        let changed = changes::change(&node, session, change, &origin(&request)).await?;
+        Ok(changed.shown())
     };
     answer(&request, done.await)
 }
@@ -167,6 +211,11 @@ async fn settings(node: web::Data<Node>) -> HttpResponse {
         "mfa_enabled": false,
         "saml_enabled": false,
     }))
+}
+
+/// The keys that tokens can be checked with elsewhere: none, because the only one is a secret.
+async fn keys() -> HttpResponse {
+    HttpResponse::Ok().json(json!({ "keys": [] }))
 }
 
 /// That this door is here.
@@ -214,6 +263,39 @@ pub(super) fn session(node: &Node, request: &HttpRequest) -> Result<Uuid> {
     }
 }
 
+/// Only for programs that act for the hub.
+pub(super) async fn service(node: &Node, request: &HttpRequest) -> Result<()> {
+    let not_allowed = || {
+        let told = Told::new("not_admin", "User not allowed").status(403);
+        Error::Forbidden(Box::new(told))
+    };
+    let token = who::token(request)?.ok_or_else(|| {
+        Error::sign_in(
+            "no_authorization",
+            "This endpoint requires a valid Bearer token",
+        )
+    })?;
+    match node.signer()?.caller(token) {
+        Ok((caller, Role::Service)) => {
+            scope::still_valid(&node.db, &caller)
+                .await
+                .map_err(|error| match error {
+                    Error::SignIn(_) => not_allowed(),
+                    other => other,
+                })
+        }
+        _ => Err(not_allowed()),
+    }
+}
+
+/// Where a mailed link of this request leads back to.
+fn back(node: &Node, request: &HttpRequest) -> Result<Option<String>> {
+    match filled(parameter(request, "redirect_to")) {
+        Some(asked) => redirects::allowed(node, Some(&asked)).map(|url| Some(url.into())),
+        None => Ok(None),
+    }
+}
+
 /// A body of JSON, whatever its type is said to be.
 pub(super) async fn read<T: DeserializeOwned>(payload: web::Payload) -> Result<T> {
     let bytes = gate::body(payload, LONGEST).await.map_err(|error| {
@@ -248,7 +330,7 @@ pub(super) fn parameter(request: &HttpRequest, name: &str) -> Option<String> {
 
 pub(super) fn origin(request: &HttpRequest) -> Origin {
     Origin {
-        address: request.peer_addr().map(|peer| peer.ip()),
+        address: gate::address(request),
         user_agent: request
             .headers()
             .get(header::USER_AGENT)
@@ -277,7 +359,7 @@ pub(super) fn answer(request: &HttpRequest, done: Result<Value>) -> HttpResponse
 }
 
 /// An error in GoTrue's shape: since 2024 `code` is text; older clients, who say no version, read `error_code`.
-pub(super) fn refused(request: &HttpRequest, error: &Error) -> HttpResponse {
+pub fn refused(request: &HttpRequest, error: &Error) -> HttpResponse {
     reply::log(error);
     let is_dated = request
         .headers()
