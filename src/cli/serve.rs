@@ -16,6 +16,7 @@ use crate::base::config::Config;
 use crate::db::embedded::Embedded;
 use crate::db::{check, migrate, pool};
 use crate::domains::identity::{accounts, deletion};
+use crate::domains::ops::audit::attempts;
 use crate::domains::vault::keys;
 use crate::events;
 use crate::jobs::runner::Runner;
@@ -72,6 +73,7 @@ pub fn run(config: &Config, serve: &Serve) -> anyhow::Result<()> {
         )?;
         let handle = server.handle();
         let serving = tokio::spawn(server);
+        let mut auditing = std::pin::pin!(attempts::write_down(&node));
         let ready = tokio::select! {
             ready = make_ready(&node, &found, serve) => ready,
             () = ends.told_to_stop() => {
@@ -92,6 +94,7 @@ pub fn run(config: &Config, serve: &Serve) -> anyhow::Result<()> {
             status = ended(found.embedded.as_mut()) => Some(status),
             () = follow_catalogue(&node, &found.url) => None,
             () = events::react::follow(&node, &found.url) => None,
+            () = &mut auditing => None,
             hung_up = reload_on_hangup(&node) => hung_up.map(|()| None)?,
             () = tidy_up(&gate) => None,
         };
@@ -105,6 +108,9 @@ pub fn run(config: &Config, serve: &Serve) -> anyhow::Result<()> {
             ((), ()) = async { tokio::join!(handle.stop(true), workers.stop()) } => drop(serving.await),
             () = ends.told_to_stop() => note("Stopping at once."),
         }
+        // What was seen up to the last answer is still written down.
+        node.witness.close();
+        drop(tokio::time::timeout(Duration::from_secs(5), auditing).await);
         if let Some(figures) = figures {
             figures.stop(false).await;
         }

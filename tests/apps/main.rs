@@ -11,6 +11,8 @@
 mod support;
 
 mod administration;
+mod audit;
+mod audit_seals;
 mod auth;
 mod auth_attacks;
 mod auth_smtp;
