@@ -13,6 +13,7 @@ mod support;
 mod auth;
 mod auth_attacks;
 mod auth_smtp;
+mod auth_statements;
 mod clients;
 mod commands;
 mod dead_letters;
