@@ -10,6 +10,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod administration;
 mod auth;
 mod auth_attacks;
 mod auth_smtp;
@@ -17,6 +18,14 @@ mod auth_statements;
 mod clients;
 mod commands;
 mod dead_letters;
+mod doctor;
+mod deletion;
+mod factors;
 mod first_day;
+mod gate;
 mod kinds_at_run_time;
+mod manners;
 mod operators_schema;
+mod tenants;
+mod widening;
+mod vault;

@@ -2,6 +2,7 @@
 
 pub mod plugins;
 pub mod queue;
+pub mod retention;
 
 use crate::node::domain::Domain;
 use crate::node::work::Cron;
@@ -16,11 +17,22 @@ pub const DOMAIN: Domain = Domain {
         action!("job_records"."list", "Jobs of everybody in one state, dead unless another is named; for developers.", ["status": "text", "limit": "integer"] => queue::list),
         action!("job_records"."retry", "Try a dead job again.", ["id": "uuid"] => queue::retry),
     ],
-    jobs: &[job!(queue::Prune), job!(queue::Nothing)],
-    crons: &[Cron {
-        name: "prune",
-        schedule: "17 3 * * *",
-        job: "ops.prune",
-    }],
+    jobs: &[
+        job!(queue::Prune),
+        job!(queue::Nothing),
+        job!(retention::ForgetAnswers),
+    ],
+    crons: &[
+        Cron {
+            name: "prune",
+            schedule: "17 3 * * *",
+            job: "ops.prune",
+        },
+        Cron {
+            name: "forget_answers",
+            schedule: "41 * * * *",
+            job: "ops.forget_answers",
+        },
+    ],
     ..Domain::EMPTY
 };
