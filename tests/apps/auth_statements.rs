@@ -60,19 +60,17 @@ async fn s_100_the_same_statements_whoever_has_an_account() {
              create function later() returns trigger language plpgsql as
                  $$ begin new.scheduled_for := now() + interval '1 year'; return new; end $$;
              create trigger later before insert on job_records for each row execute function later();
-             delete from job_records;
-             alter system set log_statement = 'all';",
+             delete from job_records;",
         )
         .await
         .unwrap();
-    admin
-        .batch_execute("alter system set log_line_prefix = '%p|'")
-        .await
-        .unwrap();
-    admin
-        .batch_execute("select pg_reload_conf()")
-        .await
-        .unwrap();
+    for sql in [
+        "alter system set log_statement = 'all'",
+        "alter system set log_line_prefix = '%p|'",
+        "select pg_reload_conf()",
+    ] {
+        admin.batch_execute(sql).await.unwrap();
+    }
     tokio::time::sleep(Duration::from_secs(1)).await;
 
     let password = "another long password";
