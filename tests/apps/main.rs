@@ -16,6 +16,7 @@ mod audit_seals;
 mod auth;
 mod auth_attacks;
 mod auth_smtp;
+mod auth_statements;
 mod clients;
 mod commands;
 mod dead_letters;
