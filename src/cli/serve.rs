@@ -48,9 +48,6 @@ pub fn run(config: &Config, serve: &Serve) -> anyhow::Result<()> {
     }
     harden();
     let runtime = open::runtime()?;
-    // The pool of the mail server begins and ends with a task, wherever the node is dropped.
-    let handle = runtime.handle().clone();
-    let _inside = handle.enter();
     let node = open::node(config, &found.url)?;
     let served = runtime.block_on(async {
         let mut ends = Ends::listen()?;
