@@ -1,5 +1,5 @@
 //! What clients write in clear is sealed before it is stored: one table of kinds and columns, plugged in before generic
-//! writes. The column then holds the vault id. When a row goes, or names another secret, 50_vault.sql forgets the old.
+//! writes. The column then holds the vault id. When a row goes, or names another secret, `50_vault.sql` forgets the old.
 //!
 //! A vault id that a client writes links nothing unless the secret is his own and was kept for that very column; whatever
 //! else he writes is sealed as it stands.
@@ -80,6 +80,10 @@ const MOST: usize = 100;
 /// The setting that says that nothing lies in clear since before columns were sealed.
 const CAUGHT_UP: &str = "vault_sealed";
 
+#[expect(
+    clippy::indexing_slicing,
+    reason = "evaluated while the hub is compiled"
+)]
 const fn hook<const AT: usize>() -> Hook {
     Hook {
         kind: SEALED[AT].kind,
