@@ -23,5 +23,5 @@ mod first_day;
 mod kinds_at_run_time;
 mod operators_schema;
 mod tenants;
-mod widening;
 mod vault;
+mod widening;
