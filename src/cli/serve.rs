@@ -14,7 +14,7 @@ use crate::base::config::Config;
 use crate::db::embedded::Embedded;
 use crate::db::{check, migrate, pool};
 use crate::domains::identity::{accounts, deletion};
-use crate::domains::vault::keys;
+use crate::domains::vault::{keys, sealing};
 use crate::jobs::runner::Runner;
 use crate::node::Node;
 use crate::web as doors;
@@ -127,11 +127,14 @@ async fn make_ready(node: &Node, found: &open::Found, serve: &Serve) -> anyhow::
         open::bring_up(found, &note).await?;
     }
     check::refuse_unless_safe(&node.db).await?;
-    if let Some(why) = keys::settle(&node.db, &node.config).await? {
-        tracing::error!(event = "vault_shut", cause = %why);
-        note(&format!(
-            "The vault is shut: {why}. Everything else serves; made-open vault check says more."
-        ));
+    match keys::settle(&node.db, &node.config).await? {
+        None => drop(sealing::catch_up(&node.db).await?),
+        Some(why) => {
+            tracing::error!(event = "vault_shut", cause = %why);
+            note(&format!(
+                "The vault is shut: {why}. Everything else serves; made-open vault check says more."
+            ));
+        }
     }
     node.open().await?;
     deletion::at_start(node).await?;
