@@ -41,7 +41,10 @@ async fn tells(interpreter: &str, story: &str) {
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients"))
         .env("HUB_URL", &hub.url)
         .env("HUB_ANON_KEY", &hub.anon)
-        .env("HUB_SERVICE_KEY", crate::administration::service_key(&hub).1)
+        .env(
+            "HUB_SERVICE_KEY",
+            crate::administration::service_key(&hub).1,
+        )
         .env("PYTHONDONTWRITEBYTECODE", "1")
         // A proxy of the surroundings must not stand between a client and a hub on the same machine.
         .env("NO_PROXY", "*")
