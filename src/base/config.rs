@@ -10,6 +10,12 @@ use serde::{Deserialize, Serialize};
 
 use super::secret::Secret;
 
+mod rate;
+mod settings;
+
+pub use rate::{Network, Rate, of_one_peer};
+pub use settings::{SETTINGS, page, shown};
+
 /// Who may make an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -68,6 +74,12 @@ pub struct Config {
     pub jobs_width: usize,
     /// Connections to the database that jobs have for themselves (`MADE_OPEN_JOBS_POOL`).
     pub jobs_pool: usize,
+    /// The file with the vault's keys; `vault.key` in the data directory, made at the first start
+    /// (`MADE_OPEN_SECRET_KEY_FILE`).
+    pub secret_key_file: Option<PathBuf>,
+    /// The vault's keys themselves, where no file is to be had; a file is better, because variables show in `/proc`
+    /// (`MADE_OPEN_SECRET_KEY`).
+    pub secret_key: Option<Secret>,
     /// After how many seconds without a word from the process that runs a job another takes it
     /// (`MADE_OPEN_JOBS_LEASE_SECONDS`).
     pub jobs_lease_seconds: u32,
@@ -77,9 +89,31 @@ pub struct Config {
     pub mail_from: String,
     /// json | text (`MADE_OPEN_LOG_FORMAT`).
     pub log_format: String,
+    /// on | off: a line for every request, or only for slow and failed ones (`MADE_OPEN_LOG_REQUESTS`).
+    #[serde(deserialize_with = "on_or_off")]
+    pub log_requests: bool,
+    /// From how many milliseconds on a request is slow (`MADE_OPEN_LOG_SLOW_MS`).
+    pub log_slow_ms: u64,
+    /// A port of its own for `/metrics` (`MADE_OPEN_METRICS_BIND`).
+    pub metrics_bind: Option<String>,
+    /// Room in the data directory below which the hub is not ready (`MADE_OPEN_DISK_RESERVE`).
+    pub disk_reserve: u64,
+    /// Whose `X-Forwarded-For` and `X-Request-Id` count (`MADE_OPEN_TRUSTED_PROXIES`).
+    #[serde(default, deserialize_with = "networks")]
+    pub trusted_proxies: Vec<Network>,
     /// on | off, off for load tests only (`MADE_OPEN_LIMITS`).
     #[serde(deserialize_with = "on_or_off")]
     pub limits: bool,
+    /// How often one address may sign up, in, recover or confirm (`MADE_OPEN_LIMIT_SIGN_IN`).
+    pub limit_sign_in: Rate,
+    /// How many letters one address may be sent on request (`MADE_OPEN_LIMIT_MAIL`).
+    pub limit_mail: Rate,
+    /// How often one may read (`MADE_OPEN_LIMIT_READ`).
+    pub limit_read: Rate,
+    /// How often one may write (`MADE_OPEN_LIMIT_WRITE`).
+    pub limit_write: Rate,
+    /// How often one address may ask for pages (`MADE_OPEN_LIMIT_PAGES`).
+    pub limit_pages: Rate,
 }
 
 #[derive(Serialize)]
@@ -102,7 +136,15 @@ struct Defaults {
     jobs_lease_seconds: u32,
     mail_from: &'static str,
     log_format: &'static str,
+    log_requests: bool,
+    log_slow_ms: u64,
+    disk_reserve: u64,
     limits: bool,
+    limit_sign_in: &'static str,
+    limit_mail: &'static str,
+    limit_read: &'static str,
+    limit_write: &'static str,
+    limit_pages: &'static str,
 }
 
 /// Settings given as flags; they win over everything else.
@@ -120,12 +162,18 @@ pub struct Flags {
 
 /// Variables with our prefix that are not settings of a running hub: those of the build and of the tests.
 fn is_setting(key: &str) -> bool {
-    key != "config" && !key.starts_with("postgres_") && !key.starts_with("test_")
+    let is_file = SETTINGS.iter().any(|setting| {
+        setting.is_secret
+            && key
+                .strip_suffix("_file")
+                .is_some_and(|key| key == setting.name)
+    });
+    key != "config" && !is_file && !key.starts_with("postgres_") && !key.starts_with("test_")
 }
 
-/// Read all settings.
-pub fn load(flags: &Flags) -> anyhow::Result<Config> {
-    let defaults = Defaults {
+/// What holds when nobody says otherwise.
+fn defaults() -> Defaults {
+    Defaults {
         bind: "127.0.0.1:3000",
         data_dir: default_data_dir(),
         database_pool: 8,
@@ -144,8 +192,21 @@ pub fn load(flags: &Flags) -> anyhow::Result<Config> {
         jobs_lease_seconds: 30,
         mail_from: "Made Open <hub@localhost>",
         log_format: "text",
+        log_requests: false,
+        log_slow_ms: 1000,
+        disk_reserve: 64 * 1024 * 1024,
         limits: true,
-    };
+        limit_sign_in: "10/5min",
+        limit_mail: "5/h",
+        limit_read: "6000/min",
+        limit_write: "600/min",
+        limit_pages: "120/min",
+    }
+}
+
+/// Every source of settings, the later ones winning.
+fn sources(flags: &Flags) -> anyhow::Result<Figment> {
+    let defaults = defaults();
     let environment = Env::prefixed("MADE_OPEN_")
         .filter(|key| is_setting(&key.as_str().to_ascii_lowercase()))
         .lowercase(true);
@@ -166,13 +227,64 @@ pub fn load(flags: &Flags) -> anyhow::Result<Config> {
         None => data_dir.join("made-open.toml"),
     };
 
-    let config: Config = Figment::from(Serialized::defaults(&defaults))
+    Ok(Figment::from(Serialized::defaults(&defaults))
         .merge(Toml::file(&file))
+        .merge(secrets_in_files()?)
         .merge(plain)
         .merge(environment)
-        .merge(Serialized::defaults(flags))
+        .merge(Serialized::defaults(flags)))
+}
+
+/// The name that values from `…_FILE` carry.
+const FROM_FILE: &str = "files of secrets";
+
+/// Secrets that lie in files which the environment names.
+fn secrets_in_files() -> anyhow::Result<Figment> {
+    let mut found = serde_json::Map::new();
+    for setting in SETTINGS {
+        let Some(variable) = setting.file_variable() else {
+            continue;
+        };
+        let Some(path) = env_path(&variable) else {
+            continue;
+        };
+        if env_text(&setting.variable()).is_some() {
+            bail!("{variable} and {} are both set", setting.variable());
+        }
+        let text = std::fs::read_to_string(&path)
+            .with_context(|| format!("{variable}: cannot read {}", path.display()))?;
+        found.insert(setting.name.to_owned(), text.trim().into());
+    }
+    Ok(Figment::from(InFiles(found)))
+}
+
+struct InFiles(serde_json::Map<String, serde_json::Value>);
+
+impl figment::Provider for InFiles {
+    fn metadata(&self) -> figment::Metadata {
+        figment::Metadata::named(FROM_FILE)
+    }
+
+    fn data(
+        &self,
+    ) -> Result<figment::value::Map<figment::Profile, figment::value::Dict>, figment::Error> {
+        Serialized::defaults(&self.0).data()
+    }
+}
+
+/// Read all settings.
+pub fn load(flags: &Flags) -> anyhow::Result<Config> {
+    let config: Config = sources(flags)?
         .extract()
         .map_err(|error| anyhow::anyhow!("{}", explain(error)))?;
+    if !["json", "text"].contains(&config.log_format.as_str()) {
+        bail!("log_format must be json or text, not {}", config.log_format);
+    }
+    if let Some(url) = &config.public_url
+        && !(["http", "https"].contains(&url.scheme()) && url.has_host())
+    {
+        bail!("public_url must begin with http:// or https:// and name a host");
+    }
     if config.rest_schemas.is_empty()
         || config.rest_schemas.iter().any(|name| {
             name == "hub"
@@ -202,9 +314,43 @@ pub fn absolute(path: &Path) -> anyhow::Result<PathBuf> {
     std::path::absolute(path).with_context(|| format!("cannot resolve {}", path.display()))
 }
 
-/// The filter for log lines (`RUST_LOG`), else a quiet one.
-pub fn log_filter() -> String {
-    env_text("RUST_LOG").unwrap_or_else(|| "info,tokio_postgres=warn,actix_server=warn".to_owned())
+/// Whether an address names this machine only.
+pub fn is_local(url: &url::Url) -> bool {
+    match url.host() {
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        None => false,
+    }
+}
+
+/// Bytes that are free where a path lies, or where it would; nothing when that can't be told.
+pub fn free_space(path: &Path) -> Option<u64> {
+    let there = path.ancestors().find(|part| part.exists())?;
+    let there = if there.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        there
+    };
+    let told = rustix::fs::statvfs(there).ok()?;
+    Some(told.f_bavail.saturating_mul(told.f_frsize))
+}
+
+/// The filter for log lines (`RUST_LOG`), else a quiet one, or one that tells more of the hub itself.
+pub fn log_filter(is_verbose: bool) -> String {
+    let level = if is_verbose { "made_open=debug," } else { "" };
+    env_text("RUST_LOG")
+        .unwrap_or_else(|| format!("{level}info,tokio_postgres=warn,actix_server=warn"))
+}
+
+/// Whether whoever looks wants no colours.
+pub fn no_color() -> bool {
+    env_text("NO_COLOR").is_some()
+}
+
+/// Where systemd puts what `LoadCredential=` names (`CREDENTIALS_DIRECTORY`).
+pub fn credentials_dir() -> Option<PathBuf> {
+    env_path("CREDENTIALS_DIRECTORY")
 }
 
 #[expect(
@@ -236,6 +382,13 @@ fn explain(errors: figment::Error) -> String {
         })
         .collect::<Vec<_>>()
         .join("\n")
+}
+
+fn networks<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Vec<Network>, D::Error> {
+    comma_separated(from)?
+        .iter()
+        .map(|text| text.parse().map_err(serde::de::Error::custom))
+        .collect()
 }
 
 fn comma_separated<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {

@@ -1,15 +1,16 @@
-//! `made-open user …` and `made-open token …`: accounts and keys as the operator makes them. A secret is read from
-//! standard input and printed once, never taken from an argument.
+//! `made-open user …`: accounts as the operator makes, shows and closes them. A secret is read from standard input and
+//! printed once, never taken from an argument.
 
 use std::io::Read;
 
 use anyhow::{Context, bail};
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
 use serde_json::json;
 
+use super::users::{Ban, List, Passwd, Restore};
 use super::{note, print, print_json};
 use crate::domains::identity::accounts::{self, Role};
-use crate::domains::identity::{passwords, tokens};
+use crate::domains::identity::passwords;
 use crate::node::Node;
 
 /// Accounts.
@@ -27,6 +28,23 @@ pub enum User {
     /// Invite somebody; what is printed is sent along with the sign-up as data.invitation
     #[command(after_help = "Example: made-open user invite --email ada@example.org")]
     Invite(Invite),
+    /// Every account with its role
+    #[command(after_help = "Example: made-open user list --json")]
+    List(List),
+    /// Shut an account out; its sessions end at once
+    #[command(
+        after_help = "Example: made-open user ban --email ada@example.org --for 24h\n\
+        Example: made-open user ban --email ada@example.org --lift"
+    )]
+    Ban(Ban),
+    /// Set an account's password; its sessions end
+    #[command(
+        after_help = "Example: made-open user passwd --email ada@example.org --password-stdin < password.txt"
+    )]
+    Passwd(Passwd),
+    /// Open an account again whose holder deleted it less than a week ago
+    #[command(after_help = "Example: made-open user restore --email ada@example.org")]
+    Restore(Restore),
 }
 
 /// The account to make.
@@ -70,49 +88,6 @@ pub struct Invite {
     json: bool,
 }
 
-/// Keys.
-#[derive(Subcommand)]
-pub enum Token {
-    /// The public key that apps name beside the hub's address
-    #[command(after_help = "Example: made-open token anon --json")]
-    Anon(Anon),
-    /// Make a key for a program that acts for the hub; it is shown this once
-    #[command(
-        after_help = "Example: made-open token create --role service_role --name \"nightly import\""
-    )]
-    Create(Create),
-}
-
-/// How to print the public key.
-#[derive(Args)]
-pub struct Anon {
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
-}
-
-/// The key to make.
-#[derive(Args)]
-pub struct Create {
-    /// The database role that its requests take
-    #[arg(long)]
-    role: KeyRole,
-    /// What it is for
-    #[arg(long)]
-    name: Option<String>,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
-}
-
-/// The roles that a key can have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-#[value(rename_all = "snake_case")]
-pub enum KeyRole {
-    /// Every row of every table.
-    ServiceRole,
-}
-
 impl User {
     /// Do it.
     pub async fn run(&self, node: &Node) -> anyhow::Result<()> {
@@ -120,22 +95,10 @@ impl User {
             Self::Add(add) => add.run(node).await,
             Self::Approve(approve) => approve.run(node).await,
             Self::Invite(invite) => invite.run(node).await,
-        }
-    }
-}
-
-impl Token {
-    /// Do it.
-    pub async fn run(&self, node: &Node) -> anyhow::Result<()> {
-        match self {
-            Self::Anon(anon) => {
-                let token = tokens::anon_key(node)?;
-                if anon.json {
-                    return print_json(&json!({ "token": token }));
-                }
-                print(&token)
-            }
-            Self::Create(create) => create.run(node).await,
+            Self::List(list) => list.run(node).await,
+            Self::Ban(ban) => ban.run(node).await,
+            Self::Passwd(passwd) => passwd.run(node).await,
+            Self::Restore(restore) => restore.run(node).await,
         }
     }
 }
@@ -188,20 +151,8 @@ impl Invite {
     }
 }
 
-impl Create {
-    async fn run(&self, node: &Node) -> anyhow::Result<()> {
-        let KeyRole::ServiceRole = self.role;
-        let (session, token) = tokens::service_key(node, self.name.clone()).await?;
-        if self.json {
-            return print_json(&json!({ "id": session, "role": "service_role", "token": token }));
-        }
-        note("This key reads and writes everything and is shown this once:");
-        print(&token)
-    }
-}
-
 /// One line, or a text without a line end; a password may begin or end with a space.
-fn from_stdin() -> anyhow::Result<String> {
+pub fn from_stdin() -> anyhow::Result<String> {
     const LONGEST: u64 = 8 * 1024;
     let mut text = String::new();
     std::io::stdin()

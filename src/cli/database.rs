@@ -4,16 +4,38 @@ use anyhow::bail;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use super::{database_run, note, open, print, print_json};
+use super::{database_run, exit, note, open, print, print_json};
 use crate::base::config::{self, Config};
-use crate::db::{Db, bootstrap, check};
+use crate::db::{Db, bootstrap, check, look, migrate};
 
 /// Bring the schema up.
 #[derive(Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Migrate {
+    #[command(subcommand)]
+    what: Option<What>,
     /// Print JSON
     #[arg(long)]
     json: bool,
+}
+
+/// Questions about the schema.
+#[derive(Subcommand)]
+enum What {
+    /// Say which migrations were run and which were not
+    #[command(after_help = "Example: made-open migrate status --json")]
+    Status {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Fail when there is something to migrate
+    #[command(after_help = "Example: made-open migrate check")]
+    Check {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// The database.
@@ -55,6 +77,11 @@ impl Bootstrap {
 impl Migrate {
     /// Migrate, and say what was done.
     pub fn run(&self, config: &Config) -> anyhow::Result<()> {
+        match self.what {
+            Some(What::Status { json }) => return schema(config, json, false),
+            Some(What::Check { json }) => return schema(config, json, true),
+            None => {}
+        }
         let done = open::with_database(config, async |found| open::bring_up(found, &note).await)?;
         if self.json {
             return print_json(
@@ -84,6 +111,37 @@ impl Database {
     }
 }
 
+/// What is there of the schema; `is_check` makes what is missing a failure.
+fn schema(config: &Config, as_json: bool, is_check: bool) -> anyhow::Result<()> {
+    let found = open::with_database(config, async |found| look::look(&found.url).await)?;
+    let applied: Vec<String> = migrate::names()
+        .into_iter()
+        .filter(|name| !found.pending.contains(name))
+        .collect();
+    let is_current = found.pending.is_empty() && found.is_current;
+    if as_json {
+        print_json(&json!({
+            "current": is_current, "applied": applied, "pending": found.pending, "functions_current": found.is_current,
+        }))?;
+    } else {
+        for name in &applied {
+            print(&format!("applied  {name}"))?;
+        }
+        for name in &found.pending {
+            print(&format!("pending  {name}"))?;
+        }
+        print(if found.is_current {
+            "functions and policies are those of this version"
+        } else {
+            "functions and policies are not those of this version"
+        })?;
+    }
+    if is_check && !is_current {
+        bail!("the schema is not up to date; run made-open migrate");
+    }
+    Ok(())
+}
+
 fn check(config: &Config, as_json: bool) -> anyhow::Result<()> {
     let problems = open::with_database(config, async |found| {
         let db = Db::open(&found.url, 1)?;
@@ -95,7 +153,10 @@ fn check(config: &Config, as_json: bool) -> anyhow::Result<()> {
         print("Row security binds the hub on this database.")?;
     }
     if !problems.is_empty() {
-        bail!("not safe to serve from:\n  {}", problems.join("\n  "));
+        return Err(exit::refused(format!(
+            "not safe to serve from:\n  {}",
+            problems.join("\n  ")
+        )));
     }
     Ok(())
 }

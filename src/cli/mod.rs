@@ -2,19 +2,30 @@
 //! Data goes to standard output, everything else to standard error.
 
 pub mod accounts;
+mod config;
 mod database;
 pub mod database_run;
+mod doctor;
+pub mod exit;
 mod jobs;
 mod kinds;
+mod log;
+mod mail;
 mod open;
+pub mod progress;
 mod serve;
+mod tenants;
+mod tokens;
+mod users;
+mod vault;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::base::config::{self, Config, Flags};
+use crate::base::config::{self as settings, Flags};
 
 /// A person's or a community's hub: their data, a market, a commons and DAOs, federated over ActivityPub.
 ///
@@ -48,6 +59,12 @@ struct Settings {
     /// The address others reach the hub by (`MADE_OPEN_PUBLIC_URL`)
     #[arg(long, global = true, value_name = "URL")]
     public_url: Option<String>,
+    /// Say nothing but data and errors
+    #[arg(long, short, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+    /// Say more in the log
+    #[arg(long, short, global = true)]
+    verbose: bool,
 }
 
 #[derive(Subcommand)]
@@ -65,13 +82,28 @@ enum Command {
     User(accounts::User),
     /// Keys for apps and services
     #[command(subcommand)]
-    Token(accounts::Token),
+    Token(tokens::Token),
+    /// Organizations
+    #[command(subcommand)]
+    Tenant(tenants::Tenant),
+    /// The vault: its keys, and whether its secrets open
+    #[command(subcommand)]
+    Vault(vault::Vault),
     /// Kinds: the tables that the doors serve
     #[command(subcommand)]
     Kind(kinds::Kind),
     /// Jobs: those that died, and trying them again
     #[command(subcommand)]
     Job(jobs::Job),
+    /// Settings: show, check, docs
+    #[command(subcommand)]
+    Config(config::Command),
+    /// Mail: try whether it leaves
+    #[command(subcommand)]
+    Mail(mail::Command),
+    /// Say in plain words what is wrong with this set-up and how to mend it
+    #[command(after_help = "Example: made-open doctor --json")]
+    Doctor(doctor::Doctor),
     /// The version, and with --licences what the binary carries
     #[command(after_help = "Example: made-open version --licences")]
     Version {
@@ -88,13 +120,19 @@ enum Command {
 pub fn run() -> ExitCode {
     // The database's server is started by way of this program itself; then there is nothing else to do.
     crate::db::embedded::launch_if_asked();
-    let cli = Cli::parse();
+    let as_json = std::env::args().any(|word| word == "--json");
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(wrong) if as_json && wrong.use_stderr() => {
+            let said = wrong.render().to_string();
+            return exit::tell(&exit::usage(said.trim()), true).into();
+        }
+        Err(wrong) => wrong.exit(),
+    };
+    QUIET.store(cli.settings.quiet || as_json, Ordering::Relaxed);
     match dispatch(cli) {
         Ok(code) => code,
-        Err(error) => {
-            note(&format!("made-open: {error:#}"));
-            ExitCode::from(1)
-        }
+        Err(error) => exit::tell(&error, as_json).into(),
     }
 }
 
@@ -112,18 +150,27 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
     if let Some(Command::Database(database::Database::Bootstrap(bootstrap))) = &cli.command {
         return bootstrap.run().map(|()| ExitCode::SUCCESS);
     }
-    let config = config::load(&flags)?;
-    log_to_stderr(&config);
+    if let Some(Command::Config(command)) = &cli.command {
+        return command.run(&flags).map(|()| ExitCode::SUCCESS);
+    }
+    let config = settings::load(&flags).map_err(|error| exit::usage(format!("{error:#}")))?;
+    log::to_stderr(&config, cli.settings.verbose);
     match cli.command {
         None => serve::run(&config, &serve::Serve::default()),
         Some(Command::Serve(serve)) => serve::run(&config, &serve),
         Some(Command::Migrate(migrate)) => migrate.run(&config),
         Some(Command::Database(database)) => database.run(&config),
         Some(Command::User(user)) => open::with_node(&config, async |node| user.run(node).await),
+        Some(Command::Tenant(tenant)) => {
+            open::with_node(&config, async |node| tenant.run(node).await)
+        }
         Some(Command::Token(token)) => open::with_node(&config, async |node| token.run(node).await),
+        Some(Command::Vault(vault)) => return vault.run(&config),
         Some(Command::Kind(kind)) => open::with_node(&config, async |node| kind.run(node).await),
         Some(Command::Job(job)) => open::with_node(&config, async |node| job.run(node).await),
-        Some(Command::Version { .. }) => Ok(()),
+        Some(Command::Mail(mail)) => mail.run(&config),
+        Some(Command::Doctor(doctor)) => doctor.run(&config),
+        Some(Command::Version { .. } | Command::Config(_)) => Ok(()),
     }
     .map(|()| ExitCode::SUCCESS)
 }
@@ -139,24 +186,23 @@ fn version(licences: bool, json: bool) -> anyhow::Result<()> {
     print(&format!("made-open {version}"))
 }
 
-fn log_to_stderr(config: &Config) {
-    let filter = tracing_subscriber::EnvFilter::new(config::log_filter());
-    let lines = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
-        .with_writer(std::io::stderr);
-    let set = if config.log_format == "json" {
-        lines.json().try_init()
-    } else {
-        lines.with_target(false).try_init()
-    };
-    if set.is_err() {
-        note("logging was set up already");
+/// Whether only data and errors are said: with `--quiet`, and with `--json`, whose reader is a program.
+static QUIET: AtomicBool = AtomicBool::new(false);
+
+/// Whether only data and errors are said.
+pub fn is_quiet() -> bool {
+    QUIET.load(Ordering::Relaxed)
+}
+
+/// A line for the person at the terminal, unless he wants none.
+pub fn note(line: &str) {
+    if !is_quiet() {
+        always_note(line);
     }
 }
 
-/// A line for the person at the terminal; a closed standard error never stops the hub.
-pub fn note(line: &str) {
+/// A line on standard error; a closed one never stops the hub.
+fn always_note(line: &str) {
     use std::io::Write;
     let mut to = std::io::stderr().lock();
     drop(writeln!(to, "{line}"));

@@ -11,6 +11,7 @@ use crate::base::config::{self, Config};
 use crate::db::embedded::Embedded;
 use crate::db::{Db, bootstrap, migrate};
 use crate::domains;
+use crate::domains::vault::keys;
 use crate::net::Net;
 use crate::node::Node;
 
@@ -115,6 +116,7 @@ pub fn node(config: &Config, url: &str) -> anyhow::Result<Arc<Node>> {
     if let Some(url) = &config.public_url {
         hub.set_public_url(url.clone());
     }
+    hub.set_keyring(Arc::new(keys::ring(config)));
     let db = Db::of(hub.clone(), url, config.database_pool)?;
     let probe = Db::of(hub, url, 1)?;
     let net = Net::new(config)?;

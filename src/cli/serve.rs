@@ -4,16 +4,19 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix_web::dev::ServerHandle;
 use actix_web::web;
 use anyhow::{Context, bail};
 use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{note, open};
+use super::{exit, log, note, open};
+use crate::base::Error;
 use crate::base::config::Config;
 use crate::db::embedded::Embedded;
 use crate::db::{check, migrate, pool};
-use crate::domains::identity::accounts;
+use crate::domains::identity::{accounts, deletion};
+use crate::domains::vault::keys;
 use crate::events;
 use crate::jobs::runner::Runner;
 use crate::node::Node;
@@ -42,18 +45,31 @@ pub fn run(config: &Config, serve: &Serve) -> anyhow::Result<()> {
             config.data_dir.display()
         );
     }
-    let node = open::node(config, &found.url)?;
+    harden();
     let runtime = open::runtime()?;
+    // The pool of the mail server begins and ends with a task, wherever the node is dropped.
+    let handle = runtime.handle().clone();
+    let _inside = handle.enter();
+    let node = open::node(config, &found.url)?;
     let served = runtime.block_on(async {
         let mut ends = Ends::listen()?;
         let mut config = config.clone();
-        if config.public_url.is_none() {
+        if config.public_url.is_some() {
+            note(&format!("Listening on http://{address}"));
+        } else {
             config.public_url = url::Url::parse(&format!("http://{address}")).ok();
             if let Some(url) = &config.public_url {
                 node.db.hub().set_public_url(url.clone());
             }
         }
-        let server = doors::server(web::Data::from(node.clone()), listener, workers())?;
+        let gate = web::Data::new(doors::gate::Gate::new(&node));
+        let figures = figures_apart(&node)?;
+        let server = doors::server(
+            web::Data::from(node.clone()),
+            gate.clone(),
+            listener,
+            workers(),
+        )?;
         let handle = server.handle();
         let serving = tokio::spawn(server);
         let ready = tokio::select! {
@@ -62,6 +78,7 @@ pub fn run(config: &Config, serve: &Serve) -> anyhow::Result<()> {
                 handle.stop(false).await;
                 return Ok(());
             }
+            () = tidy_up(&gate) => Ok(()),
         };
         if let Err(error) = ready {
             handle.stop(false).await;
@@ -76,6 +93,7 @@ pub fn run(config: &Config, serve: &Serve) -> anyhow::Result<()> {
             () = follow_catalogue(&node, &found.url) => None,
             () = events::react::follow(&node, &found.url) => None,
             hung_up = reload_on_hangup(&node) => hung_up.map(|()| None)?,
+            () = tidy_up(&gate) => None,
         };
         node.stop_soon();
         if let Some(status) = ended {
@@ -86,6 +104,9 @@ pub fn run(config: &Config, serve: &Serve) -> anyhow::Result<()> {
         tokio::select! {
             ((), ()) = async { tokio::join!(handle.stop(true), workers.stop()) } => drop(serving.await),
             () = ends.told_to_stop() => note("Stopping at once."),
+        }
+        if let Some(figures) = figures {
+            figures.stop(false).await;
         }
         Ok(())
     });
@@ -105,6 +126,15 @@ fn start_workers(node: &Node, url: &str) -> anyhow::Result<Runner> {
     Ok(Runner::start(Arc::new(node.beside(db)), url.to_owned()))
 }
 
+/// Keep what the process knows out of core dumps and from other processes of the same user. The database's server was
+/// started before and is a process of its own.
+fn harden() {
+    use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+    if let Err(cause) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
+        tracing::warn!(event = "may_be_dumped", cause = %cause);
+    }
+}
+
 /// Wait for the database, bring it up, check that it is safe, read the catalogue. The process is live meanwhile.
 async fn make_ready(node: &Node, found: &open::Found, serve: &Serve) -> anyhow::Result<()> {
     wait_for_database(&found.url).await?;
@@ -117,9 +147,47 @@ async fn make_ready(node: &Node, found: &open::Found, serve: &Serve) -> anyhow::
     } else {
         open::bring_up(found, &note).await?;
     }
-    check::refuse_unless_safe(&node.db).await?;
+    check::refuse_unless_safe(&node.db)
+        .await
+        .map_err(|error| match error.is::<Error>() {
+            true => error,
+            false => exit::refused(format!("{error:#}")),
+        })?;
+    if let Some(why) = keys::settle(&node.db, &node.config).await? {
+        tracing::error!(event = "vault_shut", cause = %why);
+        note(&format!(
+            "The vault is shut: {why}. Everything else serves; made-open vault check says more."
+        ));
+    }
     node.open().await?;
+    deletion::at_start(node).await?;
     Ok(())
+}
+
+/// The figures on a port of their own, where the settings want one.
+fn figures_apart(node: &Arc<Node>) -> anyhow::Result<Option<ServerHandle>> {
+    let Some(bind) = &node.config.metrics_bind else {
+        return Ok(None);
+    };
+    let listener = TcpListener::bind(bind).with_context(|| format!("cannot listen on {bind}"))?;
+    note(&format!(
+        "Figures: http://{}/metrics",
+        listener.local_addr()?
+    ));
+    let server = doors::metrics::server(web::Data::from(node.clone()), listener)?;
+    let handle = server.handle();
+    tokio::spawn(server);
+    Ok(Some(handle))
+}
+
+/// Every now and then, what piles up is put away and what was not said is summed up.
+async fn tidy_up(gate: &doors::gate::Gate) {
+    let mut now = tokio::time::interval(Duration::from_secs(5));
+    loop {
+        now.tick().await;
+        gate.tidy();
+        log::tell_repeated();
+    }
 }
 
 /// The database may start later than the hub.
@@ -208,6 +276,9 @@ impl Ends {
 async fn reload_on_hangup(node: &Node) -> anyhow::Result<()> {
     let mut hangup = signal(SignalKind::hangup())?;
     while hangup.recv().await.is_some() {
+        if let Some(ring) = node.db.hub().keyring() {
+            ring.reread();
+        }
         match node.reload_kinds().await {
             Ok(()) => note("Read the catalogue again."),
             Err(error) => tracing::warn!(event = "catalogue_not_read", cause = %error),

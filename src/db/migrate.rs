@@ -80,6 +80,13 @@ pub fn names() -> Vec<String> {
     names
 }
 
+/// Those of this binary's migrations that are not among the versions that ran.
+pub fn missing_from(ran: &[String]) -> Vec<String> {
+    let mut names = names();
+    names.retain(|name| !ran.contains(&version_of(name)));
+    names
+}
+
 /// The digest that the database was brought to, if any.
 pub async fn applied(url: &str) -> anyhow::Result<Option<String>> {
     let mut conn = owner(url).await?;

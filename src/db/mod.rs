@@ -5,7 +5,9 @@ pub mod bootstrap;
 pub mod check;
 pub mod embedded;
 pub mod error;
+pub mod look;
 pub mod migrate;
+pub mod once;
 pub mod pool;
 pub mod scope;
 pub mod settings;
@@ -62,14 +64,32 @@ impl Db {
     pub async fn write<T>(
         &self,
         caller: &Caller,
+        work: impl AsyncFnMut(&mut Tx) -> Result<T>,
+    ) -> Result<T> {
+        self.transact(caller, once::asked(), work).await
+    }
+
+    async fn transact<T>(
+        &self,
+        caller: &Caller,
+        once: Option<Arc<once::Once>>,
         mut work: impl AsyncFnMut(&mut Tx) -> Result<T>,
     ) -> Result<T> {
         let mut tries = 1;
         loop {
             let mut tx = Tx::begin(self, caller).await?;
-            let done = match work(&mut tx).await {
-                Ok(done) => tx.commit().await.map(|()| done),
-                Err(error) => {
+            let worked = match &once {
+                Some(once) => match once.take(&mut tx).await {
+                    Ok(()) => work(&mut tx).await,
+                    Err(refusal) => Err(refusal),
+                },
+                None => work(&mut tx).await,
+            };
+            let done = match (worked, &once) {
+                (Ok(done), None) => tx.commit().await.map(|()| done),
+                // Made true together with its answer, once the door has said it.
+                (Ok(done), Some(once)) => once.hold(tx).await.map(|()| done),
+                (Err(error), _) => {
                     tx.roll_back().await?;
                     Err(error)
                 }
@@ -87,7 +107,17 @@ impl Db {
         caller: &Caller,
         work: impl AsyncFnMut(&mut Tx) -> Result<T>,
     ) -> Result<T> {
-        self.write(caller, work).await
+        self.transact(caller, None, work).await
+    }
+
+    /// How many connections are lent, how many there may be, and how many requests wait for one.
+    pub fn pool_use(&self) -> (usize, usize, usize) {
+        let now = self.pool.status();
+        (
+            now.size.saturating_sub(now.available),
+            now.max_size,
+            now.waiting,
+        )
     }
 
     /// Whether the server answers at all.

@@ -37,7 +37,9 @@ pub fn enter(caller: &Caller) -> Statement<Settings> {
          set_config('request.jwt.claim.user_role', coalesce(c->>'user_role', ''), true), \
          set_config('role', c->>'role', true) from hub.session_claims(",
     );
-    statement.bind(Bind::Uuid(session)).sql(") c");
+    statement
+        .bind(Bind::Uuid(session))
+        .sql(") c where c is not null");
     statement
 }
 

@@ -1,10 +1,20 @@
 //! Behaviour, domain by domain in reading order: a domain may call those before it and reacts to none of them here.
 
+pub mod agents;
+pub mod billing;
 pub mod comms;
 pub mod identity;
 pub mod ops;
+pub mod vault;
 
 use crate::node::domain::Domain;
 
 /// Every domain of the hub.
-pub const ALL: &[Domain] = &[identity::DOMAIN, comms::DOMAIN, ops::DOMAIN];
+pub const ALL: &[Domain] = &[
+    identity::DOMAIN,
+    vault::DOMAIN,
+    comms::DOMAIN,
+    billing::DOMAIN,
+    agents::DOMAIN,
+    ops::DOMAIN,
+];

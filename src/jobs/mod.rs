@@ -2,6 +2,7 @@
 //! committed, at least once, by one process at a time. What jobs do is said beside the behaviour that enqueues them.
 
 pub mod cron;
+pub mod figures;
 pub mod queue;
 pub mod runner;
 

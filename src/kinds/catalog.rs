@@ -245,6 +245,9 @@ fn assemble(rows: Vec<TableRow>, links: Vec<Link>) -> Kinds {
             .map(|key| key.columns.clone())
             .unwrap_or_default();
         unique.insert(id, row.keys.into_iter().map(|key| key.columns).collect());
+        // What belongs to the machinery alone has no door at all, not even for services (S-136).
+        let is_served = row.kind.as_ref().is_none_or(|kind| kind.scope != "service");
+        let roles = |bits| Roles(if is_served { bits } else { 0 });
         let table = Table {
             schema: row.schema,
             name: row.name,
@@ -261,13 +264,13 @@ fn assemble(rows: Vec<TableRow>, links: Vec<Link>) -> Kinds {
                 append_only: kind.append_only,
                 plugin: kind.plugin,
             }),
-            columns: row.columns.into_iter().map(column).collect(),
+            columns: row.columns.into_iter().map(|c| column(c, &roles)).collect(),
             primary_key,
             relations: Vec::new(),
-            select: Roles(row.select),
-            insert: Roles(row.insert),
-            update: Roles(row.update),
-            delete: Roles(row.delete),
+            select: roles(row.select),
+            insert: roles(row.insert),
+            update: roles(row.update),
+            delete: roles(row.delete),
         };
         kinds
             .schemas
@@ -384,7 +387,7 @@ fn narrow(mut link: Link, kinds: &Kinds) -> Link {
     link
 }
 
-fn column(row: ColumnRow) -> Column {
+fn column(row: ColumnRow, roles: &impl Fn(u8) -> Roles) -> Column {
     let listed = if row.labels.is_empty() {
         row.checks
             .iter()
@@ -401,9 +404,9 @@ fn column(row: ColumnRow) -> Column {
         is_generated: row.is_generated,
         comment: row.comment,
         listed,
-        select: Roles(row.select),
-        insert: Roles(row.insert),
-        update: Roles(row.update),
+        select: roles(row.select),
+        insert: roles(row.insert),
+        update: roles(row.update),
     }
 }
 

@@ -11,7 +11,7 @@ use super::verbs::{Hook, Hooks};
 use super::{Kinds, Role, refusal, version};
 use crate::base::{Caller, Error, Result};
 use crate::db::error::is_collision;
-use crate::db::{Db, Tx};
+use crate::db::{Db, Tx, once};
 
 /// What the door answers.
 #[derive(Clone, Debug, PartialEq)]
@@ -68,7 +68,7 @@ async fn run(db: &Db, plan: &mut Plan<'_>, hooks: &[Hook], caller: &Caller) -> R
         tx.roll_back().await?;
         return tried;
     }
-    if hooks.is_empty() && !needs_check(plan) {
+    if hooks.is_empty() && !needs_check(plan) && once::asked().is_none() {
         match Tx::once(db, caller, sql::statement(plan, false)).await {
             Err(error) if is_collision(&error) => {}
             done => return done.and_then(only),

@@ -3,8 +3,11 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
-use lettre::message::header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue};
+use lettre::message::header::{
+    ContentTransferEncoding, ContentType, HeaderName, HeaderValue, MIME_VERSION_1_0,
+};
 use lettre::message::{Body, Mailbox};
+use lettre::transport::smtp::AsyncSmtpTransportBuilder;
 use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
 
 use crate::base::config::Config;
@@ -29,7 +32,8 @@ pub struct Mail {
 }
 
 enum Way {
-    Smtp(Box<AsyncSmtpTransport<Tokio1Executor>>),
+    /// A connection per letter: there are few, and a pool would have to be made and dropped inside a runtime.
+    Smtp(Box<AsyncSmtpTransportBuilder>),
     Files(PathBuf),
 }
 
@@ -48,8 +52,7 @@ impl Mail {
                             "smtp_url cannot be read; it is like smtps://user:password@mail.example"
                         )
                     })?
-                    .timeout(Some(std::time::Duration::from_secs(10)))
-                    .build(),
+                    .timeout(Some(std::time::Duration::from_secs(10))),
             )),
             None => Way::Files(config.data_dir.join("mail")),
         };
@@ -60,7 +63,7 @@ impl Mail {
     pub async fn send(&self, letter: &Letter) -> Result<()> {
         let message = self.message(letter)?;
         match &self.way {
-            Way::Smtp(server) => match server.send(message).await {
+            Way::Smtp(server) => match connected(server).send(message).await {
                 Ok(_) => Ok(()),
                 Err(error) if is_for_good(&error) => Err(Error::invalid(
                     "mail.refused",
@@ -92,7 +95,7 @@ impl Mail {
         match &self.way {
             Way::Smtp(server) => {
                 anyhow::ensure!(
-                    server.test_connection().await?,
+                    connected(server).test_connection().await?,
                     "the mail server does not greet"
                 );
                 Ok(())
@@ -130,22 +133,31 @@ impl Mail {
                 AUTO_SUBMITTED,
                 "auto-generated".to_owned(),
             ))
+            .header(MIME_VERSION_1_0)
             .header(ContentType::TEXT_PLAIN)
-            .body(body(&letter.text)?)
+            .body(body(&letter.text))
             .map_err(Error::broken)
     }
 }
 
+fn connected(server: &AsyncSmtpTransportBuilder) -> AsyncSmtpTransport<Tokio1Executor> {
+    server.clone().build()
+}
+
 /// Plain text travels as it is, so that a link in a file can be opened; only what needs it is encoded.
-fn body(text: &str) -> Result<Body> {
+fn body(text: &str) -> Body {
     /// The longest line of RFC 5322, without its end.
     const LONGEST_LINE: usize = 998;
-    let is_plain = text.is_ascii() && text.lines().all(|line| line.len() <= LONGEST_LINE);
-    if !is_plain {
-        return Ok(Body::new(text.to_owned()));
+    let lines: Vec<&str> = text.lines().collect();
+    let is_plain = |line: &&str| {
+        line.len() <= LONGEST_LINE && line.bytes().all(|b| matches!(b, b'\t' | b' '..=b'~'))
+    };
+    if !lines.iter().all(is_plain) {
+        return Body::new(text.to_owned());
     }
-    Body::new_with_encoding(text.to_owned(), ContentTransferEncoding::SevenBit)
-        .map_err(|_| Error::broken(anyhow::anyhow!("a letter is not what it was taken for")))
+    let mut bytes = lines.join("\r\n").into_bytes();
+    bytes.extend(b"\r\n");
+    Body::dangerous_pre_encoded(bytes, ContentTransferEncoding::SevenBit)
 }
 
 /// Whether another try would end the same. What is wrong with our own login (RFC 4954) the operator can mend; what the
@@ -160,4 +172,64 @@ fn is_for_good(error: &lettre::transport::smtp::Error) -> bool {
 fn unwritten(error: std::io::Error) -> Error {
     tracing::error!(event = "mail_not_written", cause = %error);
     Error::busy("The hub can't write mail into its data directory at the moment.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn formatted(letter: &Letter) -> Result<String> {
+        let mail = Mail {
+            from: "Hub <hub@hub.example>".parse().unwrap(),
+            way: Way::Files(PathBuf::new()),
+        };
+        let bytes = mail.message(letter)?.formatted();
+        Ok(String::from_utf8(bytes).unwrap())
+    }
+
+    fn letter(to: &str, subject: &str, text: &str) -> Letter {
+        let [to, subject, text] = [to, subject, text].map(str::to_owned);
+        Letter { to, subject, text }
+    }
+
+    #[test]
+    fn plain_text_stays_plain_and_the_rest_is_encoded() {
+        let link = format!("https://hub.example/?token={}", "x".repeat(200));
+        let said = formatted(&letter("a@b.example", "Hello", &format!("{link}\nbye\n"))).unwrap();
+        assert!(
+            said.contains(&format!("\r\n\r\n{link}\r\nbye\r\n")),
+            "{said}"
+        );
+        for text in ["Grüße\n", "a\rb", "\0", &"x".repeat(999)] {
+            let said = formatted(&letter("a@b.example", "Hello", text)).unwrap();
+            assert!(!said.contains("Content-Transfer-Encoding: 7bit"), "{said}");
+            let (_, body) = said.split_once("\r\n\r\n").unwrap();
+            assert!(body.lines().all(|line| line.len() <= 998), "{said}");
+        }
+    }
+
+    #[test]
+    fn s_105_nothing_breaks_out_of_a_header() {
+        let said = formatted(&letter(
+            "a@b.example",
+            "Hi\r\nBcc: c@d.example\r\n\r\nGrüße",
+            "text\r\n.\r\nMAIL FROM:<e@f.example>\r\n",
+        ))
+        .unwrap();
+        let (head, _) = said.split_once("\r\n\r\n").unwrap();
+        assert!(!head.to_lowercase().contains("\r\nbcc"), "{head}");
+        for to in [
+            "a@b.example\r\nBcc: c@d.example",
+            "a@b.example, c@d.example",
+            "a",
+            "",
+        ] {
+            assert!(
+                formatted(&letter(to, "Hi", ""))
+                    .unwrap_err()
+                    .is("mail.address"),
+                "{to}"
+            );
+        }
+    }
 }

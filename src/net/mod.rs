@@ -1,6 +1,7 @@
 //! The only way out of the process. Who sends what and why is decided elsewhere.
 
 pub mod mail;
+pub mod reach;
 
 use crate::base::config::Config;
 

@@ -3,6 +3,7 @@
 pub mod gate;
 pub mod health;
 pub mod hub;
+pub mod metrics;
 pub mod pages;
 pub mod reply;
 pub mod supabase;
@@ -25,12 +26,15 @@ pub fn routes(routes: &mut web::ServiceConfig) {
     routes
         .route("/livez", web::get().to(health::alive))
         .route("/readyz", web::get().to(health::ready))
+        .route("/metrics", web::get().to(metrics::show))
         .route("/openapi.json", web::get().to(supabase::rest::openapi))
         .route("/", web::get().to(pages::home))
         .route("/first", web::get().to(pages::first_form))
         .route("/first", web::post().to(pages::first_account))
         .route("/api/kinds", web::post().to(hub::kinds::add))
         .route("/api/kinds", web::get().to(hub::kinds::list))
+        .configure(supabase::auth_admin::routes)
+        .configure(supabase::auth_factors::routes)
         .configure(supabase::auth::routes)
         .configure(supabase::rest::routes)
         .default_service(web::to(reply::nothing_here));
@@ -39,12 +43,16 @@ pub fn routes(routes: &mut web::ServiceConfig) {
 /// A server on a listener; it stops on the signals that `cli::serve` handles.
 pub fn server(
     node: web::Data<Node>,
+    gate: web::Data<gate::Gate>,
     listener: TcpListener,
     workers: usize,
 ) -> std::io::Result<Server> {
+    metrics::begin();
+    health::begin();
     let server = HttpServer::new(move || {
         App::new()
             .app_data(node.clone())
+            .app_data(gate.clone())
             .wrap(from_fn(gate::pass))
             .configure(routes)
     })

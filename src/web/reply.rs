@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::base::{Error, Result};
+use crate::web::gate;
 
 /// What was done, as JSON.
 pub fn json<T: Serialize>(status: u16, done: Result<T>) -> HttpResponse {
@@ -50,8 +51,9 @@ pub fn code(status: u16) -> StatusCode {
 
 /// No such path.
 pub async fn nothing_here(request: HttpRequest) -> HttpResponse {
-    problem(&Error::missing(
+    let error = Error::missing(
         "path.unknown",
         format!("There is nothing at {}.", request.path()),
-    ))
+    );
+    gate::shape::refuse(&request, gate::route::door(request.path()), &error)
 }

@@ -594,6 +594,35 @@ async fn letters_make_accounts_only_where_everybody_may_have_one() {
     }
 }
 
+#[tokio::test]
+async fn what_is_over_is_thrown_away() {
+    let hub = TestHub::start_with(BY_MAIL).await;
+    let admin = hub.database.admin().await;
+    let amina = joins(&hub, "amina@example.org").await;
+    signs_in(&hub, "amina@example.org", PASSWORD).await;
+    let old = format!(
+        "update hub.sessions set refreshed_at = now() - interval '15 days' where id <> '{}'; \
+         update hub.one_time_links set expires_at = now() - interval '31 days'; \
+         insert into hub.tries (key, since, count) values ('\\x01', now() - interval '2 days', 1), ('\\x02', now(), 1); \
+         insert into job_records (job_type, queue, max_attempts) values ('identity.sweep', 'background', 3)",
+        session_of(&amina.token)
+    );
+    admin.batch_execute(&old).await.unwrap();
+    hub.settle().await;
+    let left = admin
+        .query_one(
+            "select (select count(*) from hub.sessions), (select count(*) from hub.one_time_links), \
+             (select count(*) from hub.tries), \
+             (select count(*) from job_records where job_type = 'identity.sweep' and status = 'completed')",
+            &[],
+        )
+        .await
+        .unwrap();
+    let left: Vec<i64> = (0..4).map(|column| left.get(column)).collect();
+    assert_eq!(left, [1, 0, 1, 1]);
+    amina.reads(&hub, "/rest/v1/persons?select=name").await;
+}
+
 /// Sign up; a letter is on its way.
 pub async fn signs_up(hub: &TestHub, email: &str) -> Value {
     let body = json!({ "email": email, "password": PASSWORD });

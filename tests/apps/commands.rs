@@ -8,7 +8,7 @@ use crate::support::hub::cli;
 use crate::support::{TestDatabase, TestHub};
 
 /// The commands below a help text: the words that stand first on the lines under "Commands:".
-fn commands(help: &str) -> Vec<String> {
+pub fn commands(help: &str) -> Vec<String> {
     help.lines()
         .skip_while(|line| *line != "Commands:")
         .skip(1)

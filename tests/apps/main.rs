@@ -10,15 +10,24 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod administration;
 mod auth;
 mod auth_attacks;
 mod auth_smtp;
 mod clients;
 mod commands;
 mod dead_letters;
+mod deletion;
+mod doctor;
+mod factors;
 mod first_day;
+mod gate;
 mod journal;
 mod kinds_at_run_time;
+mod manners;
 mod notifications;
 mod operators_schema;
 mod rules;
+mod tenants;
+mod vault;
+mod widening;

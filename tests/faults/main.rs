@@ -18,3 +18,4 @@ mod jobs;
 mod leases;
 mod outages;
 mod upgrade;
+mod vault_keys;

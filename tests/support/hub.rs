@@ -98,6 +98,22 @@ impl TestHub {
         cli(&self.database.url(), &self.data_dir, arguments, input)
     }
 
+    /// Stop the hub and start it again on the same database and address of nobody else; with its usual settings.
+    pub fn restart(&mut self) {
+        self.signal("TERM");
+        drop(self.process.wait());
+        let mut command = command(&self.database.url(), &self.data_dir);
+        command.args(["serve", "--bind", "127.0.0.1:0"]);
+        let mut process = command
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap();
+        let (url, first_link) = wait_until_ready(&mut process);
+        (self.url, self.first_link, self.process) = (url, first_link, process);
+    }
+
     /// Send a signal.
     pub fn signal(&self, name: &str) {
         let sent = Command::new("kill")
@@ -175,11 +191,15 @@ pub fn wait_until_ready(process: &mut Child) -> (String, Option<String>) {
     let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
     let mut said = Vec::new();
     let mut url = None;
+    let mut listens = None;
     let mut link = None;
     for line in lines.by_ref() {
         let line = line.unwrap();
         if let Some(rest) = line.strip_prefix("Ready: open ") {
             url = Some(rest.trim_end_matches('/').to_owned());
+        }
+        if let Some(rest) = line.strip_prefix("Listening on ") {
+            listens = Some(rest.to_owned());
         }
         if line.trim_start().starts_with("http") && line.contains("/first?token=") {
             link = Some(line.trim().to_owned());
@@ -194,6 +214,8 @@ pub fn wait_until_ready(process: &mut Child) -> (String, Option<String>) {
             eprintln!("hub: {line}");
         }
     });
+    // A public address leads elsewhere.
+    let url = url.map(|url| listens.unwrap_or(url));
     let url = url.unwrap_or_else(|| panic!("the hub did not start:\n{}", said.join("\n")));
     (url, link)
 }

@@ -6,6 +6,7 @@ declare
     own text;      -- the scope's condition for rows that are the caller's
     manage text;   -- … for rows that he may change
     reads text;
+    shown text;    -- when everybody may read
     writes text[] := k.client_writes;
     old record;
 begin
@@ -34,8 +35,12 @@ begin
         reads := format('(%s) or (%s)', reads, k.also_read_when);
     end if;
     if k.public_when is not null then
-        reads := format('(%s) or (%s)', reads, k.public_when);
-        execute format('create policy anon_read on public.%I for select to anon using (%s)', k.name, k.public_when);
+        -- What a closed account showed is hidden with it.
+        shown := case when k.scope = 'owner'
+            then format('(%s) and (%I in (select hub.closed_accounts())) is not true', k.public_when, k.owner_column)
+            else k.public_when end;
+        reads := format('(%s) or (%s)', reads, shown);
+        execute format('create policy anon_read on public.%I for select to anon using (%s)', k.name, shown);
     end if;
     if k.scope <> 'service' then
         execute format('create policy client_read on public.%I for select to authenticated using (%s)', k.name, reads);
@@ -61,9 +66,15 @@ begin
     end if;
     execute format('create policy service_all on public.%I for all to service_role using (true) with check (true)', k.name);
 
-    -- Definer helpers belong to the owner, whom FORCE binds as well: they may read memberships and append to the audit log.
-    if k.name in ('user_profile', 'dao_members', 'channel_members', 'workspace_members', 'onto_project_members', 'onto_actors') then
+    -- Definer helpers belong to the owner, whom FORCE binds as well: they may read memberships and whether an account
+    -- stands, append to the audit log, and forget secrets that no row names any more.
+    if k.name in ('users', 'user_profile', 'dao_members', 'channel_members', 'workspace_members', 'onto_project_members', 'onto_actors') then
         execute format('create policy kernel on public.%I for select to made_open_owner using (true)', k.name);
+    elsif k.name in ('key_store', 'user_calendar_tokens', 'user_integration_credentials', 'channels', 'datastores') then
+        execute format('create policy kernel on public.%I for select to made_open_owner using (true)', k.name);
+    elsif k.name = 'vault_secrets' then
+        execute format('create policy kernel on public.%I for select to made_open_owner using (true)', k.name);
+        execute format('create policy kernel_forgets on public.%I for delete to made_open_owner using (true)', k.name);
     elsif k.name = 'audit_log' then
         execute format('create policy kernel on public.%I for insert to made_open_owner with check (true)', k.name);
     end if;

@@ -92,3 +92,59 @@ $$;
 drop trigger if exists teams_found on public.teams;
 create trigger teams_found after insert on public.teams
     for each row execute function hub.found_team();
+
+-- A closed account is noted, and its name stays its own; with an account that is gone goes what would begin a session.
+create or replace function hub.users_shut() returns trigger
+language plpgsql security definer set search_path = pg_catalog, hub as $$
+declare
+    gone constant boolean := tg_op = 'DELETE';
+    account public.users;
+begin
+    if gone then account := old; else account := new; end if;
+    if gone then
+        delete from hub.sessions where user_id = account.id;
+        delete from hub.one_time_links where user_id = account.id;
+        delete from hub.auth_codes where user_id = account.id;
+    end if;
+    if (gone or account.deleted_at is not null) and account.handle is not null then
+        insert into hub.taken_handles (handle_hash, id_hash)
+        values (hub.handle_hash(account.handle), sha256(convert_to(account.id::text, 'UTF8')))
+        on conflict do nothing;
+    end if;
+    if not gone and account.deleted_at is not null then
+        insert into hub.closed_accounts (user_id, closed_at) values (account.id, account.deleted_at) on conflict do nothing;
+    elsif not gone then
+        delete from hub.closed_accounts where user_id = account.id;
+    end if;
+    return null;
+end
+$$;
+drop trigger if exists users_shut on public.users;
+create trigger users_shut after insert or update of deleted_at on public.users
+    for each row execute function hub.users_shut();
+drop trigger if exists users_gone on public.users;
+create trigger users_gone after delete on public.users
+    for each row execute function hub.users_shut();
+
+create or replace function hub.handle_hash(handle text) returns bytea
+language sql immutable as $$
+    select sha256(convert_to(lower(handle), 'UTF8'))
+$$;
+
+-- A name that was somebody's is answered like one that is somebody's.
+create or replace function hub.users_keep_handle() returns trigger
+language plpgsql security definer set search_path = pg_catalog, hub as $$
+begin
+    if exists (select from hub.taken_handles t where t.handle_hash = hub.handle_hash(new.handle)
+        and t.id_hash <> sha256(convert_to(new.id::text, 'UTF8')))
+    then
+        raise exception using errcode = '23505', schema = 'public', table = 'users', constraint = 'users_handle_idx',
+            message = 'duplicate key value violates unique constraint "users_handle_idx"',
+            detail = format('Key (lower(handle))=(%s) already exists.', lower(new.handle));
+    end if;
+    return new;
+end
+$$;
+drop trigger if exists users_keep_handle on public.users;
+create trigger users_keep_handle before insert or update of handle on public.users
+    for each row when (new.handle is not null) execute function hub.users_keep_handle();

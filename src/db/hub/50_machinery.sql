@@ -43,6 +43,47 @@ where e.source_id is not null;
 revoke all on public.vector_store from public, anon, authenticated, service_role;
 grant select on public.vector_store to authenticated, service_role;
 
+-- For whom a key counts: the account, whichever session it asks by; else what the door knows of the asker.
+create or replace function hub.asker(otherwise text) returns text
+language sql stable set search_path = pg_catalog, hub as $$
+    select coalesce('user ' || auth.uid(), otherwise)
+$$;
+
+-- Take a key for this transaction, or say what is known of it: new, running, other (request) or done.
+-- Nobody waits: whoever comes second while the first is at work is told so.
+create or replace function hub.take_key(otherwise text, key bytea, request bytea)
+returns table (state text, status int, headers text, body bytea)
+language plpgsql security definer set search_path = pg_catalog, hub as $$
+declare
+    who text := hub.asker(otherwise);
+    kept hub.idempotency_keys;
+begin
+    if not pg_try_advisory_xact_lock(hashtextextended(who || ' ' || encode(key, 'hex'), 138)) then
+        return query select 'running', null::int, null::text, null::bytea;
+        return;
+    end if;
+    select * into kept from hub.idempotency_keys k
+        where k.caller = who and k.key_hash = key and k.created_at > now() - interval '24 hours';
+    if not found then
+        return query select 'new', null::int, null::text, null::bytea;
+    elsif kept.request_hash <> request then
+        return query select 'other', null::int, null::text, null::bytea;
+    else
+        return query select 'done', kept.status, kept.headers::text, kept.body;
+    end if;
+end
+$$;
+
+-- Keep the answer to a key that this transaction took.
+create or replace function hub.keep_answer(otherwise text, key bytea, request bytea, status int, headers jsonb, body bytea)
+returns void
+language sql security definer set search_path = pg_catalog, hub as $$
+    insert into hub.idempotency_keys (caller, key_hash, request_hash, status, headers, body)
+    values (hub.asker(otherwise), key, request, status, headers, body)
+    on conflict (caller, key_hash) do update set request_hash = excluded.request_hash, status = excluded.status,
+        headers = excluded.headers, body = excluded.body, created_at = now()
+$$;
+
 -- Workers hear of new jobs when they are committed.
 create or replace function hub.wake_workers() returns trigger
 language plpgsql as $$

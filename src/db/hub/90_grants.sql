@@ -6,14 +6,21 @@ grant usage on schema public to anon, authenticated, service_role;
 revoke all on all functions in schema hub, auth from public;
 grant execute on function hub.session_claims(uuid) to made_open;
 grant execute on function auth.uid(), auth.role(), auth.tenant_id(), auth.app_role(), auth.jwt(),
-    hub.uuid_v7(), hub.touch(), hub.same_tenant(uuid), hub.my_sets(text, text[]), hub.can_name_user(uuid)
+    hub.uuid_v7(), hub.touch(), hub.same_tenant(uuid), hub.my_sets(text, text[]), hub.can_name_user(uuid),
+    hub.closed_accounts()
     to anon, authenticated, service_role;
 -- The link check runs as the caller and asks whether a named kind exists.
 grant select (name) on hub.kinds to anon, authenticated;
 grant select on hub.kinds, hub.journal, hub.versions to service_role;
 grant select, insert, update, delete on hub.leases, hub.cron_due to service_role;
 grant select, insert, update, delete on hub.sessions, hub.refresh_tokens, hub.one_time_links, hub.settings to service_role;
+grant select, insert, update, delete on hub.factors, hub.factor_challenges, hub.factor_guesses, hub.recovery_codes,
+    hub.closed_accounts, hub.deletions, hub.taken_handles to service_role;
 grant select, insert, update, delete on hub.auth_codes, hub.tries to service_role;
+grant execute on function hub.take_key(text, bytea, bytea), hub.keep_answer(text, bytea, bytea, int, jsonb, bytea)
+    to anon, authenticated, service_role;
+grant select, delete on hub.idempotency_keys to service_role;
+grant execute on function hub.secret_rows(uuid, uuid, text, text[]) to service_role;
 grant execute on function hub.emit(text, text, uuid, uuid) to service_role;
 grant select, insert, update on hub.readers to service_role;
 grant select, insert on hub.daily_briefs to service_role;

@@ -35,6 +35,10 @@ pub struct Account {
     pub user_metadata: Value,
     pub is_anonymous: bool,
     pub is_banned: bool,
+    #[serde(default)]
+    pub banned_until: Option<String>,
+    #[serde(default)]
+    pub factors: Option<Value>,
     pub email_confirmed_at: Option<String>,
     pub confirmation_sent_at: Option<String>,
     /// The address that it is to get.
@@ -64,6 +68,17 @@ pub enum Role {
     User,
 }
 
+impl Role {
+    /// As `user_profile.role` has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Developer => "developer",
+            Self::Admin => "admin",
+            Self::User => "user",
+        }
+    }
+}
+
 /// Somebody who wants an account.
 #[derive(Clone, Debug, Default)]
 pub struct SignUp {
@@ -86,18 +101,18 @@ pub enum SignedUp {
 }
 
 /// An account to be made.
-struct New<'a> {
-    id: Uuid,
-    email: &'a str,
+pub(super) struct New<'a> {
+    pub(super) id: Uuid,
+    pub(super) email: &'a str,
     /// The hash; none for who signs in by mail.
-    password: Option<&'a str>,
-    name: Option<&'a str>,
-    handle: Option<&'a str>,
-    data: Value,
-    is_confirmed: bool,
-    is_approved: bool,
+    pub(super) password: Option<&'a str>,
+    pub(super) name: Option<&'a str>,
+    pub(super) handle: Option<&'a str>,
+    pub(super) data: Value,
+    pub(super) is_confirmed: bool,
+    pub(super) is_approved: bool,
     /// None: developer for the first one, user for the others.
-    role: Option<Role>,
+    pub(super) role: Option<Role>,
 }
 
 impl New<'_> {
@@ -159,12 +174,16 @@ impl Account {
             ("email_change_sent_at", &self.email_change_sent_at),
             ("recovery_sent_at", &self.recovery_sent_at),
             ("reauthentication_sent_at", &self.reauthentication_sent_at),
+            ("banned_until", &self.banned_until),
         ];
         if let Value::Object(shown) = &mut shown {
             for (name, value) in under_way {
                 if let Some(value) = value.as_deref().filter(|value| !value.is_empty()) {
                     shown.insert(name.to_owned(), value.into());
                 }
+            }
+            if let Some(factors) = &self.factors {
+                shown.insert("factors".to_owned(), factors.clone());
             }
         }
         shown
@@ -580,7 +599,7 @@ fn holds_nul(value: &Value) -> bool {
 }
 
 /// Write the rows of an account; none when the address is taken. The statements are the same then.
-async fn make(tx: &mut Tx, new: &New<'_>) -> Result<Option<Account>> {
+pub(super) async fn make(tx: &mut Tx, new: &New<'_>) -> Result<Option<Account>> {
     let home = ensure_home(tx).await?;
     let mut insert = Statement::new(
         "insert into public.users (id, aud, role, email, encrypted_password, name, handle, raw_app_meta_data, \
@@ -670,11 +689,24 @@ async fn find(tx: &mut Tx, which: Statement) -> Result<Option<Account>> {
 
 /// The first account among these rows, which are named `u`.
 async fn show(tx: &mut Tx, from: Statement) -> Result<Option<Account>> {
+    Ok(list(tx, from).await?.into_iter().next())
+}
+
+/// The accounts among these rows, which are named `u`.
+pub(super) async fn list(tx: &mut Tx, from: Statement) -> Result<Vec<Account>> {
     let mut select = Statement::<Text>::new(
         "select json_build_object('id', u.id, 'email', coalesce(u.email, ''), 'phone', u.phone, \
          'encrypted_password', u.encrypted_password, \
          'app_metadata', coalesce(u.raw_app_meta_data, '{}'), 'user_metadata', coalesce(u.raw_user_meta_data, '{}'), \
          'is_anonymous', u.is_anonymous, 'is_banned', coalesce(u.banned_until > now(), false), \
+         'banned_until', u.banned_until, 'factors', (select json_agg(f.factor order by f.at) from ( \
+         select f.created_at as at, json_build_object('id', f.id, 'friendly_name', f.friendly_name, 'factor_type', \
+         f.factor_type, 'status', case when f.verified_at is null then 'unverified' else 'verified' end, \
+         'created_at', f.created_at, 'updated_at', f.updated_at) as factor from hub.factors f where f.user_id = u.id \
+         union all select min(r.created_at), json_build_object('id', r.set_id, 'friendly_name', r.friendly_name, \
+         'factor_type', 'recovery_code', 'status', 'verified', 'created_at', min(r.created_at), \
+         'updated_at', coalesce(max(r.used_at), min(r.created_at))) from hub.recovery_codes r where r.user_id = u.id \
+         group by r.set_id, r.friendly_name) f), \
          'email_confirmed_at', u.email_confirmed_at, 'confirmation_sent_at', u.confirmation_sent_at, \
          'new_email', u.email_change, 'email_change_sent_at', u.email_change_sent_at, \
          'recovery_sent_at', u.recovery_sent_at, 'reauthentication_sent_at', u.reauthentication_sent_at, \
@@ -683,9 +715,9 @@ async fn show(tx: &mut Tx, from: Statement) -> Result<Option<Account>> {
     );
     select.append(from);
     let rows: Vec<String> = tx.load(select).await?;
-    rows.first()
+    rows.iter()
         .map(|row| serde_json::from_str(row).map_err(Error::broken))
-        .transpose()
+        .collect()
 }
 
 /// What a sign-up is answered with when the account is somebody's already: the like of a new one, written by the

@@ -10,7 +10,7 @@ use super::links::{self, Purpose, Taken};
 use super::mails::{self, About, SendMail};
 use super::passwords::{self, Verdict};
 use super::sessions::{self, Origin, Scope};
-use super::{attempts, refusal};
+use super::{attempts, factors, refusal};
 use crate::base::{Caller, Error, Result};
 use crate::db::{Bind, Statement, Tx};
 use crate::node::Node;
@@ -69,6 +69,9 @@ pub async fn change(node: &Node, session: Uuid, change: Change, from: &Origin) -
     node.db
         .write(&Caller::Hub, async |tx| {
             let account = sessions::holder(tx, session).await?;
+            if password.is_some() || email.is_some() {
+                factors::must_be_proven(tx, account.id, session).await?;
+            }
             if let Some(data) = &change.data {
                 describe(tx, &account, data).await?;
             }

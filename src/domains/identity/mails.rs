@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use url::Url;
 
 use super::accounts::{self, Account};
 use super::links::{self, Given, Purpose};
@@ -237,15 +238,7 @@ impl SendMail {
             Purpose::EmailChangeNew | Purpose::EmailChangeCurrent => "email_change",
             _ => "signup",
         };
-        let mut link = own.clone();
-        link.set_path(&format!(
-            "{}/auth/v1/verify",
-            own.path().trim_end_matches('/')
-        ));
-        link.query_pairs_mut()
-            .append_pair("token", &given.token)
-            .append_pair("type", kind)
-            .append_pair("redirect_to", back.as_str());
+        let link = link(node, kind, &given.token, &back)?;
         let (subject, text) = letters::write(
             purpose,
             &letters::Words {
@@ -262,6 +255,21 @@ impl SendMail {
         );
         Ok(Letter { to, subject, text })
     }
+}
+
+/// The address that whoever was given a secret opens.
+pub(super) fn link(node: &Node, kind: &str, token: &str, back: &Url) -> Result<Url> {
+    let own = redirects::own(node)?;
+    let mut link = own.clone();
+    link.set_path(&format!(
+        "{}/auth/v1/verify",
+        own.path().trim_end_matches('/')
+    ));
+    link.query_pairs_mut()
+        .append_pair("token", token)
+        .append_pair("type", kind)
+        .append_pair("redirect_to", back.as_str());
+    Ok(link)
 }
 
 /// Note when the last letter of a kind was written.

@@ -1,17 +1,20 @@
 //! Passwords: which ones will do, how they are kept, how they are checked without telling whose account exists.
 //! Hashing costs memory on purpose, so only a few run at once; who waits too long is told that the hub is busy.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, SaltString};
 use argon2::{Algorithm, Argon2, Params, Version};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 use serde_json::json;
 use tokio::sync::Semaphore;
+use tokio::sync::mpsc::UnboundedSender;
 use unicode_normalization::UnicodeNormalization;
 
 use crate::base::error::Told;
-use crate::base::secret::{random, random_token};
+use crate::base::secret::random;
 use crate::base::{Error, Result};
 
 /// The shortest and the longest password, in bytes.
@@ -21,13 +24,20 @@ const LENGTH: std::ops::RangeInclusive<usize> = 12..=1024;
 const COST: (u32, u32, u32) = (19_456, 2, 1);
 
 /// How many are hashed at once; each takes 19 MiB.
-static ROOM: Semaphore = Semaphore::const_new(2);
+static ROOM: Semaphore = Semaphore::const_new(AT_ONCE);
+const AT_ONCE: usize = 2;
 
 /// How long a request waits for its turn.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What the password of an account that does not exist is compared with.
-static NOBODYS: LazyLock<Option<String>> = LazyLock::new(|| hash_now(&random_token()).ok());
+/// What the password of an account that does not exist is compared with: no password has this hash, and making it up
+/// costs nothing, so that also the first comparison is one computation.
+static NOBODYS: LazyLock<String> = LazyLock::new(|| {
+    let (memory, passes, lanes) = COST;
+    let salt = STANDARD_NO_PAD.encode(random::<16>());
+    let hash = STANDARD_NO_PAD.encode(random::<32>());
+    format!("$argon2id$v=19$m={memory},t={passes},p={lanes}${salt}${hash}")
+});
 
 /// Whether a password was right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,11 +93,7 @@ pub async fn verify(password: &str, kept: Option<String>) -> Result<Verdict> {
     }
     in_turn(move || {
         let known = kept.is_some();
-        // Made by whoever comes first, not by the first who has no account.
-        let nobodys = &*NOBODYS;
-        let Some(against) = kept.or_else(|| nobodys.clone()) else {
-            return Verdict::Wrong;
-        };
+        let against = kept.unwrap_or_else(|| NOBODYS.clone());
         match PasswordHash::new(&against) {
             Ok(parsed) => match engine().verify_password(password.as_bytes(), &parsed) {
                 Ok(()) if !known => Verdict::Wrong,
@@ -120,18 +126,53 @@ fn normal(password: &str) -> String {
     password.nfc().collect()
 }
 
+/// Work for one of the threads that hash.
+type Work = Box<dyn FnOnce() + Send>;
+
+/// As many threads as may hash at once. Always the same ones: the memory that one of them used is used again by its
+/// next work, where threads that come and go would each keep theirs.
+static HASHERS: LazyLock<UnboundedSender<Work>> = LazyLock::new(|| {
+    let (send, receive) = tokio::sync::mpsc::unbounded_channel::<Work>();
+    let receive = Arc::new(Mutex::new(receive));
+    for number in 0..AT_ONCE {
+        let receive = receive.clone();
+        let hash = move || {
+            loop {
+                let work = {
+                    let mut receive = receive.lock().unwrap_or_else(PoisonError::into_inner);
+                    receive.blocking_recv()
+                };
+                match work {
+                    Some(work) => work(),
+                    None => return,
+                }
+            }
+        };
+        let started = std::thread::Builder::new()
+            .name(format!("hash-{number}"))
+            .spawn(hash);
+        if let Err(error) = started {
+            tracing::error!(event = "no_thread_to_hash", cause = %error);
+        }
+    }
+    send
+});
+
 async fn in_turn<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
     let turn = tokio::time::timeout(PATIENCE, ROOM.acquire())
         .await
         .map_err(|_| Error::busy("Too many people sign in at the moment; try again soon."))?
         .map_err(Error::broken)?;
-    tokio::task::spawn_blocking(move || {
+    let (answer, answered) = tokio::sync::oneshot::channel();
+    let work: Work = Box::new(move || {
         // Held by the work itself: a client that hangs up does not make room for another hash.
         let _turn = turn;
-        work()
-    })
-    .await
-    .map_err(Error::broken)
+        drop(answer.send(work()));
+    });
+    HASHERS
+        .send(work)
+        .map_err(|_| Error::broken(anyhow::anyhow!("nobody hashes")))?;
+    answered.await.map_err(Error::broken)
 }
 
 fn engine() -> Argon2<'static> {
@@ -339,6 +380,13 @@ mod tests {
         assert_eq!(
             verify("anna walks the dog", None).await.unwrap(),
             Verdict::Wrong
+        );
+        // As costly as anybody's.
+        let nobodys = PasswordHash::new(&NOBODYS).unwrap();
+        let own = hash_now("anna walks the dog").unwrap();
+        assert_eq!(
+            Params::try_from(&nobodys).unwrap(),
+            Params::try_from(&PasswordHash::new(&own).unwrap()).unwrap()
         );
         let broken = Some("$argon2id$not".to_owned());
         assert_eq!(

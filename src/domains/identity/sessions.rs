@@ -243,31 +243,26 @@ fn proved_by(method: &str) -> Statement {
 }
 
 /// A running session proves itself by a second factor: it is `aal2` from now on, with a fresh pair of tokens.
-pub async fn step_up(node: &Node, session: Uuid, method: &str) -> Result<Value> {
-    let begun = node
-        .db
-        .write(&Caller::Hub, async |tx| {
-            let account = holder(tx, session).await?;
-            let mut update = Statement::<(Text, Jsonb, BigInt)>::new(
-                "update hub.sessions set aal = 'aal2', amr = amr || ",
-            );
-            update
-                .append(proved_by(method))
-                .sql(" where id = ")
-                .bind(Bind::Uuid(session))
-                .sql(" returning aal, amr, generation::bigint");
-            let rows: Vec<(String, Value, i64)> = tx.load(update).await?;
-            let (aal, amr, generation) = rows.into_iter().next().ok_or_else(over)?;
-            let refresh_token = add_token(tx, session, generation).await?;
-            Ok(Begun {
-                account,
-                session,
-                proof: Proof { aal, amr },
-                refresh_token,
-            })
-        })
-        .await?;
-    begun.shown(node)
+pub(super) async fn step_up(tx: &mut Tx, session: Uuid, method: &str) -> Result<Begun> {
+    let account = holder(tx, session).await?;
+    account.may_sign_in()?;
+    let mut update = Statement::<(Text, Jsonb, BigInt)>::new(
+        "update hub.sessions set aal = 'aal2', amr = amr || ",
+    );
+    update
+        .append(proved_by(method))
+        .sql(" where id = ")
+        .bind(Bind::Uuid(session))
+        .sql(" returning aal, amr, generation::bigint");
+    let rows: Vec<(String, Value, i64)> = tx.load(update).await?;
+    let (aal, amr, generation) = rows.into_iter().next().ok_or_else(over)?;
+    let refresh_token = add_token(tx, session, generation).await?;
+    Ok(Begun {
+        account,
+        session,
+        proof: Proof { aal, amr },
+        refresh_token,
+    })
 }
 
 /// A refresh token as it is kept, with its session.
@@ -432,6 +427,7 @@ fn over() -> crate::base::Error {
     )
 }
 
+/// End sessions of an account.
 pub(super) async fn delete(tx: &mut Tx, user: Uuid, session: Uuid, scope: Scope) -> Result<()> {
     let mut delete = Statement::new("delete from hub.sessions where user_id = ");
     delete.bind(Bind::Uuid(user));

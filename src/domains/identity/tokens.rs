@@ -84,3 +84,59 @@ pub async fn service_key(node: &Node, name: Option<String>) -> Result<(Uuid, Str
         .await?;
     Ok((session, node.signer()?.service_key(session)))
 }
+
+/// A key of a program, without the key.
+#[derive(Clone, Debug)]
+pub struct Key {
+    pub id: Uuid,
+    pub name: Option<String>,
+    pub role: String,
+    pub created_at: chrono::DateTime<chrono::Utc>,
+}
+
+/// The keys of programs that stand.
+pub async fn keys(node: &Node) -> Result<Vec<Key>> {
+    type Row = (
+        sql_types::Uuid,
+        sql_types::Nullable<sql_types::Text>,
+        sql_types::Text,
+        sql_types::Timestamptz,
+    );
+    let select = Statement::<Row>::new(
+        "select id, name, role, created_at from hub.sessions where user_id is null \
+         and (expires_at is null or expires_at > now()) order by created_at, id",
+    );
+    type Found = (Uuid, Option<String>, String, chrono::DateTime<chrono::Utc>);
+    let rows: Vec<Found> = node
+        .db
+        .read(&Caller::Hub, async |tx| tx.load(select.clone()).await)
+        .await?;
+    Ok(rows
+        .into_iter()
+        .map(|(id, name, role, created_at)| Key {
+            id,
+            name,
+            role,
+            created_at,
+        })
+        .collect())
+}
+
+/// Revoke a key, or end a person's session: its tokens are worth nothing from now on.
+pub async fn revoke(node: &Node, id: Uuid) -> Result<()> {
+    let revoked = node
+        .db
+        .write(&Caller::Hub, async |tx| {
+            let mut delete = Statement::new("delete from hub.sessions where id = ");
+            delete.bind(Bind::Uuid(id));
+            tx.run(delete).await
+        })
+        .await?;
+    match revoked {
+        0 => Err(crate::base::Error::missing(
+            "session_not_found",
+            "There is no key and no session with this id.",
+        )),
+        _ => Ok(()),
+    }
+}

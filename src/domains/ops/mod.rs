@@ -2,6 +2,7 @@
 
 pub mod plugins;
 pub mod queue;
+pub mod retention;
 pub mod rules;
 pub mod written_times;
 
@@ -48,12 +49,18 @@ pub const DOMAIN: Domain = Domain {
         job!(rules::apply::ApplyRules),
         job!(rules::apply::RuleAction),
         job!(rules::apply::ForgetRuns),
+        job!(retention::ForgetAnswers),
     ],
     crons: &[
         Cron {
             name: "prune",
             schedule: "17 3 * * *",
             job: "ops.prune",
+        },
+        Cron {
+            name: "forget_answers",
+            schedule: "41 * * * *",
+            job: "ops.forget_answers",
         },
         Cron {
             name: "forget_rule_runs",

@@ -1,5 +1,6 @@
 //! Pages for people; they work without JavaScript. For now the door step: what this is, and the first account.
 
+use actix_web::http::header;
 use actix_web::{HttpResponse, web};
 use serde::Deserialize;
 
@@ -54,6 +55,28 @@ pub async fn first_account(node: web::Data<Node>, form: web::Form<FirstAccount>)
         Ok(_) => page(201, "The first account is made", FIRST_DONE),
         Err(error) => refused(&form, &error),
     }
+}
+
+/// An error as a page.
+pub fn refusal(error: &Error) -> HttpResponse {
+    reply::log(error);
+    let said = error
+        .told()
+        .map_or("Something went wrong on our side.", |told| {
+            told.message.as_str()
+        });
+    let mut answer = page(
+        error.status(),
+        "That did not work",
+        &format!("<p>{}</p>", escaped(said)),
+    );
+    if let Some(wait) = error.retry_after() {
+        answer.headers_mut().insert(
+            header::RETRY_AFTER,
+            header::HeaderValue::from(wait.as_secs().max(1)),
+        );
+    }
+    answer
 }
 
 fn refused(given: &FirstAccount, error: &Error) -> HttpResponse {

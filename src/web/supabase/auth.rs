@@ -208,7 +208,7 @@ async fn settings(node: web::Data<Node>) -> HttpResponse {
         "mailer_autoconfirm": node.config.autoconfirm,
         "phone_autoconfirm": false,
         "sms_provider": "",
-        "mfa_enabled": false,
+        "mfa_enabled": true,
         "saml_enabled": false,
     }))
 }
@@ -330,7 +330,7 @@ pub(super) fn parameter(request: &HttpRequest, name: &str) -> Option<String> {
 
 pub(super) fn origin(request: &HttpRequest) -> Origin {
     Origin {
-        address: request.peer_addr().map(|peer| peer.ip()),
+        address: gate::address(request),
         user_agent: request
             .headers()
             .get(header::USER_AGENT)
@@ -359,7 +359,7 @@ pub(super) fn answer(request: &HttpRequest, done: Result<Value>) -> HttpResponse
 }
 
 /// An error in GoTrue's shape: since 2024 `code` is text; older clients, who say no version, read `error_code`.
-pub(super) fn refused(request: &HttpRequest, error: &Error) -> HttpResponse {
+pub fn refused(request: &HttpRequest, error: &Error) -> HttpResponse {
     reply::log(error);
     let is_dated = request
         .headers()

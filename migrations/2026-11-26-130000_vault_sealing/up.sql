@@ -1,0 +1,5 @@
+-- A secret whose key was lost stays where it is, marked, until its owner has entered it again or the key is found.
+
+alter table vault_secrets add column unreadable_at timestamptz;
+comment on column vault_secrets.unreadable_at is 'Since when no key opens it; a rotation says so, and takes it back when the key is there again.';
+create index vault_secrets_owner_id_unreadable_idx on vault_secrets (owner_id) where unreadable_at is not null;
