@@ -58,7 +58,7 @@ async fn bo_5_bo_41_bo_42_each_channel_that_is_on_has_a_delivery_with_its_state(
         .adds(
             &hub,
             "device_push_tokens",
-            json!({"device_id": device["id"], "platform": "android", "token": "t"}),
+            json!({"device_id": device["id"], "platform": "fcm", "token": "t"}),
         )
         .await;
     bruno

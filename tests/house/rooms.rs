@@ -228,6 +228,22 @@ fn crates_stay_in_their_rooms() {
     nothing_wrong("Some crates have rooms of their own:", wrong);
 }
 
+/// Acting on behalf of an account needs no proof of being it: what comes through a door never does.
+#[test]
+fn no_door_acts_on_behalf_of_somebody() {
+    let mut wrong = Vec::new();
+    for file in rust_below("src") {
+        let module = module_of(&file);
+        let room = module.first().map_or("", String::as_str);
+        for word in source::words(&read(&file)) {
+            if ["web", "cli"].contains(&room) && (word.is("Behalf") || word.is("For")) {
+                wrong.push(format!("{}:{}", file.display(), word.line));
+            }
+        }
+    }
+    nothing_wrong("Caller::For is for jobs:", wrong);
+}
+
 #[test]
 fn a_step_in_the_wrong_direction_is_noticed() {
     let wrong = |file: &str, text: &str| complaints(Path::new(file), text, &BTreeSet::new()).len();
