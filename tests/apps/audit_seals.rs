@@ -559,3 +559,50 @@ async fn an_owner_takes_his_log_along_through_the_door() {
         assert_eq!(refused.status(), 401, "{name}");
     }
 }
+
+#[tokio::test]
+async fn the_hub_seals_by_itself() {
+    let hub = TestHub::start().await;
+    let ada = hub.sign_up("ada").await;
+    ada.adds(&hub, "persons", json!({ "name": "Grace" })).await;
+    let root = hub.database.admin().await;
+    let mut due = Vec::new();
+    for _ in 0..100 {
+        due = texts(
+            &root,
+            "select schedule from hub.cron_due where name = 'seal_audit'",
+        )
+        .await;
+        if !due.is_empty() {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    assert_eq!(due, ["*/5 * * * *"]);
+    root.batch_execute("update hub.cron_due set due_at = now() where name = 'seal_audit'")
+        .await
+        .unwrap();
+    // Other databases of this server may hold the seals up for a while, so it is asked more than once.
+    for n in 0..150 {
+        let sealed = texts(
+            &root,
+            &format!(
+                "select r.id::text from hub.audit_seals s, unnest(s.ids) r (id) join audit_log a on a.id = r.id
+                 where s.owner_id = '{}' and a.resource_type = 'persons'",
+                ada.id
+            ),
+        )
+        .await;
+        if !sealed.is_empty() {
+            assert!(verified(&hub, &[]).0);
+            return;
+        }
+        if n % 20 == 19 {
+            root.batch_execute("update hub.cron_due set due_at = now() where name = 'seal_audit'")
+                .await
+                .unwrap();
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    }
+    panic!("nobody sealed");
+}
