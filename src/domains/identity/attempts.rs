@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use diesel::sql_types::{BigInt, Integer};
 
 use super::refusal;
+use crate::base::config::Rate;
 use crate::base::error::Told;
 use crate::base::{Error, Result};
 use crate::db::{Bind, Statement, Tx};
@@ -27,10 +28,6 @@ const LONGEST: Duration = Duration::from_secs(15 * 60);
 
 /// How many accounts and networks are remembered.
 const REMEMBERED: usize = 20_000;
-
-/// Letters to one address in an hour, and letters from one network in five minutes.
-const LETTERS_TO_AN_ADDRESS: Limit = (5, 60 * 60);
-const LETTERS_FROM_A_NETWORK: Limit = (10, 5 * 60);
 
 /// Wrong passwords on one account from everywhere in an hour, before a password alone does not do any more.
 const WRONG_FROM_EVERYWHERE: Limit = (50, 60 * 60);
@@ -90,12 +87,17 @@ pub(super) async fn may_mail(
     if !node.config.limits {
         return Ok(());
     }
+    // The door counts by the same rates in its own memory; here all processes count together.
+    let limit = |rate: Rate| {
+        let most = i32::try_from(rate.count).unwrap_or(i32::MAX);
+        (most, i64::from(rate.seconds))
+    };
     let network = from.map(|from| network(from).to_string());
-    let by_network = network.map(|network| ("letters from", network, LETTERS_FROM_A_NETWORK));
-    let by_address = ("letters to", email.to_owned(), LETTERS_TO_AN_ADDRESS);
-    for (what, who, limit) in by_network.into_iter().chain([by_address]) {
+    let by_network = network.map(|network| ("letters from", network, node.config.limit_sign_in));
+    let by_address = ("letters to", email.to_owned(), node.config.limit_mail);
+    for (what, who, rate) in by_network.into_iter().chain([by_address]) {
         let key = node.signer()?.mark(what, &who);
-        if let Some(wait) = count(tx, key, limit).await? {
+        if let Some(wait) = count(tx, key, limit(rate)).await? {
             return Err(Error::TooMuch(
                 Box::new(Told::new(
                     "over_email_send_rate_limit",
