@@ -72,5 +72,4 @@ pub const DOMAIN: Domain = Domain {
         name: "ops.rules",
         to: rules::react,
     }],
-    ..Domain::EMPTY
 };
