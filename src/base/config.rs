@@ -163,7 +163,7 @@ pub struct Flags {
 /// Variables with our prefix that are not settings of a running hub: those of the build and of the tests.
 fn is_setting(key: &str) -> bool {
     let is_file = SETTINGS.iter().any(|setting| {
-        setting.is_secret
+        setting.file_variable().is_some()
             && key
                 .strip_suffix("_file")
                 .is_some_and(|key| key == setting.name)

@@ -5,7 +5,7 @@ use std::net::ToSocketAddrs;
 use clap::Subcommand;
 use serde_json::{Value, json};
 
-use super::{exit, open, print, print_json};
+use super::{exit, print, print_json};
 use crate::base::config::{self, Config, Flags};
 use crate::net::mail::Mail;
 
@@ -65,8 +65,7 @@ fn show(flags: &Flags, as_json: bool) -> anyhow::Result<()> {
 
 fn check(flags: &Flags, as_json: bool) -> anyhow::Result<()> {
     let config = config::load(flags).map_err(|error| exit::usage(format!("{error:#}")))?;
-    // Mail wants a runtime, even where nothing is sent.
-    let problems = open::runtime()?.block_on(async { problems(&config) });
+    let problems = problems(&config);
     if as_json {
         print_json(&json!({ "usable": problems.is_empty(), "problems": problems }))?;
     } else if problems.is_empty() {

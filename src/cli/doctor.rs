@@ -15,6 +15,7 @@ use crate::base::config::{self, Config};
 use crate::db::embedded::Embedded;
 use crate::db::look::{self, Look};
 use crate::db::{Db, check, pool};
+use crate::domains::vault::keys::Place;
 use crate::net::mail::Mail;
 use crate::net::reach;
 
@@ -285,7 +286,9 @@ fn the_disk(config: &Config, found: &mut Vec<Finding>) {
 
 /// The master key of the vault: looked at by path and mode only.
 fn the_key(config: &Config, look: Option<&Look>, found: &mut Vec<Finding>) {
-    let path = config.data_dir.join("vault.key");
+    let (Place::File(path) | Place::Credential(path)) = Place::of(config) else {
+        return;
+    };
     match mode(&path) {
         Some(mode) if mode & 0o077 != 0 => found.push(error(
             "vault.key_open",

@@ -16,7 +16,8 @@ use crate::base::config::Config;
 use crate::db::embedded::Embedded;
 use crate::db::{check, migrate, pool};
 use crate::domains::identity::{accounts, deletion};
-use crate::domains::vault::keys;
+use crate::domains::ops::audit::attempts;
+use crate::domains::vault::{keys, sealing};
 use crate::events;
 use crate::jobs::runner::Runner;
 use crate::node::Node;
@@ -47,9 +48,6 @@ pub fn run(config: &Config, serve: &Serve) -> anyhow::Result<()> {
     }
     harden();
     let runtime = open::runtime()?;
-    // The pool of the mail server begins and ends with a task, wherever the node is dropped.
-    let handle = runtime.handle().clone();
-    let _inside = handle.enter();
     let node = open::node(config, &found.url)?;
     let served = runtime.block_on(async {
         let mut ends = Ends::listen()?;
@@ -72,6 +70,7 @@ pub fn run(config: &Config, serve: &Serve) -> anyhow::Result<()> {
         )?;
         let handle = server.handle();
         let serving = tokio::spawn(server);
+        let mut auditing = std::pin::pin!(attempts::write_down(&node));
         let ready = tokio::select! {
             ready = make_ready(&node, &found, serve) => ready,
             () = ends.told_to_stop() => {
@@ -92,6 +91,7 @@ pub fn run(config: &Config, serve: &Serve) -> anyhow::Result<()> {
             status = ended(found.embedded.as_mut()) => Some(status),
             () = follow_catalogue(&node, &found.url) => None,
             () = events::react::follow(&node, &found.url) => None,
+            () = &mut auditing => None,
             hung_up = reload_on_hangup(&node) => hung_up.map(|()| None)?,
             () = tidy_up(&gate) => None,
         };
@@ -105,6 +105,9 @@ pub fn run(config: &Config, serve: &Serve) -> anyhow::Result<()> {
             ((), ()) = async { tokio::join!(handle.stop(true), workers.stop()) } => drop(serving.await),
             () = ends.told_to_stop() => note("Stopping at once."),
         }
+        // What was seen up to the last answer is still written down.
+        node.witness.close();
+        drop(tokio::time::timeout(Duration::from_secs(5), auditing).await);
         if let Some(figures) = figures {
             figures.stop(false).await;
         }
@@ -153,11 +156,14 @@ async fn make_ready(node: &Node, found: &open::Found, serve: &Serve) -> anyhow::
             true => error,
             false => exit::refused(format!("{error:#}")),
         })?;
-    if let Some(why) = keys::settle(&node.db, &node.config).await? {
-        tracing::error!(event = "vault_shut", cause = %why);
-        note(&format!(
-            "The vault is shut: {why}. Everything else serves; made-open vault check says more."
-        ));
+    match keys::settle(&node.db, &node.config).await? {
+        None => drop(sealing::catch_up(&node.db).await?),
+        Some(why) => {
+            tracing::error!(event = "vault_shut", cause = %why);
+            note(&format!(
+                "The vault is shut: {why}. Everything else serves; made-open vault check says more."
+            ));
+        }
     }
     node.open().await?;
     deletion::at_start(node).await?;

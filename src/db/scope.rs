@@ -6,12 +6,21 @@ use super::Db;
 use super::statement::{Bind, Statement};
 use super::tx::Tx;
 use crate::base::caller::Behalf;
-use crate::base::{Caller, Error, Result};
+use crate::base::{Caller, Error, Result, door};
 
 /// What the statement that enters answers with; only whether there is a row matters.
-pub type Entered = (Setting, Setting, Setting, Setting, Setting, Setting);
+pub type Entered = (
+    Setting,
+    Setting,
+    Setting,
+    Setting,
+    Setting,
+    Setting,
+    Setting,
+);
 type Setting = Option<String>;
 type Settings = (
+    Nullable<Text>,
     Nullable<Text>,
     Nullable<Text>,
     Nullable<Text>,
@@ -35,9 +44,11 @@ pub fn enter(caller: &Caller) -> Statement<Settings> {
          set_config('request.jwt.claim.role', c->>'role', true), \
          set_config('request.jwt.claim.tenant_id', coalesce(c->>'tenant_id', ''), true), \
          set_config('request.jwt.claim.user_role', coalesce(c->>'user_role', ''), true), \
-         set_config('role', c->>'role', true) from hub.session_claims(",
+         set_config('request.door', ",
     );
     statement
+        .text(door::current())
+        .sql(", true), set_config('role', c->>'role', true) from hub.session_claims(")
         .bind(Bind::Uuid(session))
         .sql(") c where c is not null");
     statement
@@ -63,7 +74,7 @@ pub fn on_behalf(behalf: &Behalf) -> Statement<Settings> {
              set_config('request.jwt.claim.role', 'authenticated', true), \
              set_config('request.jwt.claim.tenant_id', coalesce(c.tenant_id::text, ''), true), \
              set_config('request.jwt.claim.user_role', coalesce(c.user_role, ''), true), \
-             set_config('role', 'authenticated', true) \
+             current_setting('request.door'), set_config('role', 'authenticated', true) \
              from (select u.id, p.role as user_role, p.organization_id as tenant_id from public.users u \
              left join public.user_profile p on p.user_id = u.id where u.id = ",
         )
@@ -73,12 +84,16 @@ pub fn on_behalf(behalf: &Behalf) -> Statement<Settings> {
 }
 
 fn constant(role: &str) -> Statement<Settings> {
-    Statement::new(format!(
+    let mut statement = Statement::new(format!(
         "select set_config('request.jwt.claims', '{{\"role\":\"{role}\"}}', true), \
          set_config('request.jwt.claim.sub', '', true), set_config('request.jwt.claim.role', '{role}', true), \
          set_config('request.jwt.claim.tenant_id', '', true), set_config('request.jwt.claim.user_role', '', true), \
-         set_config('role', '{role}', true)"
-    ))
+         set_config('request.door', "
+    ));
+    statement
+        .text(door::current())
+        .sql(format!(", true), set_config('role', '{role}', true)"));
+    statement
 }
 
 /// Refuse when nothing was entered.

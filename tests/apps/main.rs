@@ -11,9 +11,12 @@
 mod support;
 
 mod administration;
+mod audit;
+mod audit_seals;
 mod auth;
 mod auth_attacks;
 mod auth_smtp;
+mod auth_statements;
 mod clients;
 mod commands;
 mod dead_letters;

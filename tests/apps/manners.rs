@@ -219,7 +219,7 @@ fn settings_are_shown_with_where_they_came_from_and_tried() {
         ("SMTP_URL_FILE", "/no/such/file", 2, "/no/such/file"),
         ("DATABASE_URL_FILE", smtp.to_str().unwrap(), 2, "both set"),
         ("MADE_OPEN_BIND", "nowhere", 1, "bind"),
-        ("MADE_OPEN_METRICS_BIND", "9100", 1, "metrics_bind"),
+        ("MADE_OPEN_METRICS_BIND", "nowhere", 1, "metrics_bind"),
         ("MADE_OPEN_MAIL_FROM", "nobody", 1, "mail_from"),
         ("SMTP_URL", "mail.example", 1, "smtp_url"),
         ("MADE_OPEN_DATABASE_POOL", "0", 1, "database_pool"),

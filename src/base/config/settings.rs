@@ -41,6 +41,7 @@ const PLACE: &str = "Where it runs";
 const DATABASE: &str = "Database";
 const TABLES: &str = "The table door";
 const ACCOUNTS: &str = "Accounts";
+const VAULT: &str = "The vault";
 const JOBS: &str = "Jobs";
 const MAIL: &str = "Mail";
 const LIMITS: &str = "Limits";
@@ -148,6 +149,41 @@ pub const SETTINGS: &[Setting] = &[
         "seconds",
         "How long an access token lives.",
     ),
+    Setting {
+        otherwise: Some("none"),
+        ..plain(
+            ACCOUNTS,
+            "redirect_urls",
+            "addresses, comma-separated",
+            "Where links in letters may send people back to, beside the hub itself.",
+        )
+    },
+    plain(
+        ACCOUNTS,
+        "reauthenticate",
+        "on or off",
+        "On: whoever changes his password in a session older than a day needs a code from a letter.",
+    ),
+    Setting {
+        otherwise: Some("`vault.key` in the data directory, made at the first start"),
+        ..plain(
+            VAULT,
+            "secret_key_file",
+            "path",
+            "The file with the vault's keys, readable for the hub alone. Keep a copy elsewhere: no backup of the database \
+             opens a secret without it.",
+        )
+    },
+    Setting {
+        is_secret: true,
+        otherwise: Some("the file"),
+        ..plain(
+            VAULT,
+            "secret_key",
+            "keys",
+            "The vault's keys themselves, where no file is to be had. A file is better: variables show in `/proc`.",
+        )
+    },
     plain(
         JOBS,
         "jobs_width",
@@ -260,7 +296,9 @@ impl Setting {
 
     /// The variable that names a file with its value.
     pub fn file_variable(&self) -> Option<String> {
-        self.is_secret.then(|| format!("{}_FILE", self.variable()))
+        let name = format!("{}_file", self.name);
+        let is_a_setting = SETTINGS.iter().any(|setting| setting.name == name);
+        (self.is_secret && !is_a_setting).then(|| format!("{}_FILE", self.variable()))
     }
 
     fn built_in(&self, defaults: &Value) -> String {

@@ -172,31 +172,26 @@ async fn s_138_of_two_at_once_one_runs() {
     let ada = hub.sign_up("ada").await;
     trouble(&hub, "Slow", "perform pg_sleep(1)").await;
     let all = (0..6).map(|_| add(&hub, &ada, "same", "Slow"));
-    let mut answers: Vec<u16> = Vec::new();
+    let mut ran = 0;
     for answer in futures_util::future::join_all(all).await {
-        answers.push(answer.status().as_u16());
+        // Who came late may have found the answer there.
+        match (answer.status(), answer.headers().contains_key(REPLAYED)) {
+            (StatusCode::CREATED, false) => ran += 1,
+            (StatusCode::CREATED, true) | (StatusCode::CONFLICT, false) => {}
+            (other, _) => panic!("{other}"),
+        }
     }
-    answers.sort_unstable();
-    // The pool has four connections: who came late may have found the answer there.
-    assert_eq!(
-        answers.iter().filter(|status| **status == 201).count()
-            + answers.iter().filter(|status| **status == 409).count(),
-        6,
-        "{answers:?}"
-    );
-    assert!(
-        answers.contains(&409) && answers.contains(&201),
-        "{answers:?}"
-    );
+    assert_eq!(ran, 1);
     assert_eq!(people(&hub, "Slow").await, 1);
     let later = add(&hub, &ada, "same", "Slow").await;
     assert_eq!(
         (later.status(), later.headers()[REPLAYED].to_str().unwrap()),
         (StatusCode::CREATED, "true")
     );
+    trouble(&hub, "Slow", "perform pg_sleep(4)").await;
     let refused = async {
         let (_, second) = tokio::join!(add(&hub, &ada, "pair", "Slow"), async {
-            tokio::time::sleep(Duration::from_millis(300)).await;
+            tokio::time::sleep(Duration::from_secs(1)).await;
             add(&hub, &ada, "pair", "Slow").await
         });
         code(second).await
