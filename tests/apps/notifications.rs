@@ -251,7 +251,7 @@ async fn bo_6_the_daily_brief_comes_once_a_day_by_the_channels_that_are_on() {
             json!({"should_email_daily_brief": false}),
         )
         .await;
-    let now = chrono::DateTime::<chrono::Utc>::from(std::time::SystemTime::now());
+    let now = made_open::base::clock::now();
     let day = |days: i64| (now + chrono::Duration::days(days)).to_rfc3339();
     amina
         .adds(

@@ -82,5 +82,4 @@ pub const DOMAIN: Domain = Domain {
         name: "ops.rules",
         to: rules::react,
     }],
-    ..Domain::EMPTY
 };
