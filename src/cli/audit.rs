@@ -8,10 +8,10 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
-use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use uuid::Uuid;
 
+use super::progress::{self, Progress};
 use super::{note, open, print, print_json};
 use crate::base::config::Config;
 use crate::domains::ops::audit::chain::Report;
@@ -84,10 +84,10 @@ impl Audit {
         let mut code = ExitCode::SUCCESS;
         open::with_node(config, async |node| match self {
             Self::Verify(verify) => {
-                let bar = progress("seals");
+                let bar = progress::start("seals", None);
                 let known = verify.known.clone();
                 let report = audit::verify(node, verify.owner, known, shown(&bar)).await?;
-                bar.finish_and_clear();
+                drop(bar);
                 code = verify.say(&report)?;
                 Ok(())
             }
@@ -107,12 +107,14 @@ impl Audit {
 impl Verify {
     fn of_file(&self, path: &Path) -> anyhow::Result<Report> {
         let opened = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
-        let bar = progress("bytes");
-        bar.set_length(opened.metadata().map_or(0, |about| about.len()));
+        let bar = progress::start("bytes", opened.metadata().ok().map(|about| about.len()));
+        let mut done = 0;
         let lines = BufReader::new(opened);
-        let report = file::verify(lines, self.owner, self.known.clone(), |read| bar.inc(read))
-            .with_context(|| format!("cannot read {}", path.display()))?;
-        bar.finish_and_clear();
+        let report = file::verify(lines, self.owner, self.known.clone(), |read| {
+            done += read;
+            bar.at(done);
+        })
+        .with_context(|| format!("cannot read {}", path.display()))?;
         Ok(report)
     }
 
@@ -140,7 +142,7 @@ impl Verify {
 
 impl Export {
     async fn write(&self, node: &crate::node::Node) -> anyhow::Result<()> {
-        let bar = progress("seals");
+        let bar = progress::start("seals", None);
         let Some(path) = &self.out else {
             let mut out = BufWriter::new(std::io::stdout());
             audit::export(node, self.owner, &mut out, shown(&bar)).await?;
@@ -150,7 +152,7 @@ impl Export {
         let mut out = BufWriter::new(made);
         let rows = audit::export(node, self.owner, &mut out, shown(&bar)).await?;
         out.into_inner()?.sync_all()?;
-        bar.finish_and_clear();
+        drop(bar);
         if self.json {
             return print_json(&json!({ "rows": rows, "file": path }));
         }
@@ -171,19 +173,6 @@ fn private(path: &Path) -> anyhow::Result<File> {
         .with_context(|| format!("cannot write {}", path.display()))
 }
 
-fn progress(what: &'static str) -> ProgressBar {
-    let bar = ProgressBar::new(0);
-    let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} {msg} {eta}");
-    if let Ok(style) = style {
-        bar.set_style(style);
-    }
-    bar.set_message(what);
-    bar
-}
-
-fn shown(bar: &ProgressBar) -> impl FnMut(u64, u64) + use<'_> {
-    |done, all| {
-        bar.set_length(all);
-        bar.set_position(done);
-    }
+fn shown(bar: &Progress) -> impl FnMut(u64, u64) + use<'_> {
+    |done, _| bar.at(done)
 }
