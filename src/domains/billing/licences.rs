@@ -36,7 +36,8 @@ pub async fn usable(tx: &mut Tx, _: Nothing) -> Result<Vec<Usable>> {
          where m.organization_id = auth.tenant_id() and (l.expiration_date is null or l.expiration_date > now()) \
          group by m.id, m.module_name, m.description order by m.module_name",
     );
-    let rows: Vec<(Uuid, String, Option<String>, Option<DateTime<Utc>>)> = tx.load(select).await?;
+    type Found = (Uuid, String, Option<String>, Option<DateTime<Utc>>);
+    let rows: Vec<Found> = tx.load(select).await?;
     Ok(rows
         .into_iter()
         .map(|(id, module_name, description, until)| Usable {

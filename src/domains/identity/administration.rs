@@ -310,11 +310,8 @@ async fn write(tx: &mut Tx, before: &Account, changes: &Changes, hash: Option<&s
         set.sql(", encrypted_password = ").text(hash);
         ends = true;
     }
-    match changes.is_confirmed {
-        Some(true) => {
-            set.sql(", email_confirmed_at = coalesce(email_confirmed_at, now())");
-        }
-        Some(false) | None => {}
+    if changes.is_confirmed == Some(true) {
+        set.sql(", email_confirmed_at = coalesce(email_confirmed_at, now())");
     }
     if let Some(data) = &changes.user_metadata {
         let data = accounts::described(merged(&before.user_metadata, Some(data.clone())))?;

@@ -496,7 +496,7 @@ fn base32(bytes: &[u8]) -> String {
         let bits = u64::from_be_bytes(block);
         for place in 0..(five.len() * 8).div_ceil(5) {
             let letter = (bits >> (35 - 5 * place)) & 31;
-            out.extend(LETTERS.iter().nth(letter as usize).copied().map(char::from));
+            out.extend(LETTERS.get(letter as usize).copied().map(char::from));
         }
     }
     out
