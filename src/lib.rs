@@ -9,6 +9,7 @@ pub mod base;
 pub mod cli;
 pub mod db;
 pub mod domains;
+pub mod events;
 pub mod jobs;
 pub mod kinds;
 pub mod net;

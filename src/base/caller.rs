@@ -11,6 +11,24 @@ pub enum Caller {
     Session(Uuid),
     /// The hub itself: sign-up, jobs, start-up.
     Hub,
+    /// The hub on behalf of an account, with that account's rights and no more. Made by jobs, never by a door.
+    For(Behalf),
+}
+
+/// For whom the hub acts, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Behalf {
+    pub account: Uuid,
+    pub cause: Option<Cause>,
+}
+
+/// What led to a change that no person made by himself.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Cause {
+    /// The chain it belongs to.
+    pub correlation: String,
+    /// How many rules stand between the change and a person.
+    pub depth: i32,
 }
 
 /// The database roles a request can take on.

@@ -4,6 +4,7 @@
 pub mod caller;
 pub mod clock;
 pub mod config;
+pub mod door;
 pub mod error;
 pub mod hub;
 pub mod keyring;

@@ -2,6 +2,7 @@
 //! Data goes to standard output, everything else to standard error.
 
 pub mod accounts;
+mod audit;
 mod config;
 mod database;
 pub mod database_run;
@@ -26,6 +27,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use clap::{Args, Parser, Subcommand};
 
 use crate::base::config::{self as settings, Flags};
+use crate::base::door;
 
 /// A person's or a community's hub: their data, a market, a commons and DAOs, federated over ActivityPub.
 ///
@@ -92,6 +94,9 @@ enum Command {
     /// Kinds: the tables that the doors serve
     #[command(subcommand)]
     Kind(kinds::Kind),
+    /// The audit log: verify, export, seal
+    #[command(subcommand)]
+    Audit(audit::Audit),
     /// Jobs: those that died, and trying them again
     #[command(subcommand)]
     Job(jobs::Job),
@@ -153,8 +158,16 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
     if let Some(Command::Config(command)) = &cli.command {
         return command.run(&flags).map(|()| ExitCode::SUCCESS);
     }
+    if let Some(Command::Audit(audit)) = &cli.command
+        && let Some(done) = audit.without_hub()
+    {
+        return done;
+    }
     let config = settings::load(&flags).map_err(|error| exit::usage(format!("{error:#}")))?;
     log::to_stderr(&config, cli.settings.verbose);
+    if !matches!(cli.command, None | Some(Command::Serve(_))) {
+        door::of_process("cli");
+    }
     match cli.command {
         None => serve::run(&config, &serve::Serve::default()),
         Some(Command::Serve(serve)) => serve::run(&config, &serve),
@@ -167,6 +180,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Token(token)) => open::with_node(&config, async |node| token.run(node).await),
         Some(Command::Vault(vault)) => return vault.run(&config),
         Some(Command::Kind(kind)) => open::with_node(&config, async |node| kind.run(node).await),
+        Some(Command::Audit(audit)) => return audit.run(&config),
         Some(Command::Job(job)) => open::with_node(&config, async |node| job.run(node).await),
         Some(Command::Mail(mail)) => mail.run(&config),
         Some(Command::Doctor(doctor)) => doctor.run(&config),

@@ -16,7 +16,9 @@ use crate::base::config::Config;
 use crate::db::embedded::Embedded;
 use crate::db::{check, migrate, pool};
 use crate::domains::identity::{accounts, deletion};
-use crate::domains::vault::keys;
+use crate::domains::ops::audit::attempts;
+use crate::domains::vault::{keys, sealing};
+use crate::events;
 use crate::jobs::runner::Runner;
 use crate::node::Node;
 use crate::web as doors;
@@ -68,6 +70,7 @@ pub fn run(config: &Config, serve: &Serve) -> anyhow::Result<()> {
         )?;
         let handle = server.handle();
         let serving = tokio::spawn(server);
+        let mut auditing = std::pin::pin!(attempts::write_down(&node));
         let ready = tokio::select! {
             ready = make_ready(&node, &found, serve) => ready,
             () = ends.told_to_stop() => {
@@ -87,6 +90,8 @@ pub fn run(config: &Config, serve: &Serve) -> anyhow::Result<()> {
             () = ends.told_to_stop() => None,
             status = ended(found.embedded.as_mut()) => Some(status),
             () = follow_catalogue(&node, &found.url) => None,
+            () = events::react::follow(&node, &found.url) => None,
+            () = &mut auditing => None,
             hung_up = reload_on_hangup(&node) => hung_up.map(|()| None)?,
             () = tidy_up(&gate) => None,
         };
@@ -100,6 +105,9 @@ pub fn run(config: &Config, serve: &Serve) -> anyhow::Result<()> {
             ((), ()) = async { tokio::join!(handle.stop(true), workers.stop()) } => drop(serving.await),
             () = ends.told_to_stop() => note("Stopping at once."),
         }
+        // What was seen up to the last answer is still written down.
+        node.witness.close();
+        drop(tokio::time::timeout(Duration::from_secs(5), auditing).await);
         if let Some(figures) = figures {
             figures.stop(false).await;
         }
@@ -148,11 +156,14 @@ async fn make_ready(node: &Node, found: &open::Found, serve: &Serve) -> anyhow::
             true => error,
             false => exit::refused(format!("{error:#}")),
         })?;
-    if let Some(why) = keys::settle(&node.db, &node.config).await? {
-        tracing::error!(event = "vault_shut", cause = %why);
-        note(&format!(
-            "The vault is shut: {why}. Everything else serves; made-open vault check says more."
-        ));
+    match keys::settle(&node.db, &node.config).await? {
+        None => drop(sealing::catch_up(&node.db).await?),
+        Some(why) => {
+            tracing::error!(event = "vault_shut", cause = %why);
+            note(&format!(
+                "The vault is shut: {why}. Everything else serves; made-open vault check says more."
+            ));
+        }
     }
     node.open().await?;
     deletion::at_start(node).await?;

@@ -52,7 +52,7 @@ impl Vault {
                     let done = rotation::rotate(&db, &place, *new_key, &mut tell).await?;
                     progress.end();
                     rotated(&place, &done, *json)?;
-                    let is_well = done.unreadable == 0 || *new_key;
+                    let is_well = done.unexpected == 0;
                     Ok(ExitCode::from(u8::from(!is_well)))
                 }
                 Self::Check { json } => {

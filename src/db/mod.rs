@@ -1,6 +1,7 @@
 //! PostgreSQL: connections, transactions that enter as their caller, the schema and its replaceable half.
 //! Knows nothing of HTTP or of what any table means.
 
+pub mod audit;
 pub mod bootstrap;
 pub mod check;
 pub mod embedded;

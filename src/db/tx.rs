@@ -28,7 +28,15 @@ pub struct Tx {
 impl Tx {
     /// Begin, and enter as `caller`: two statements in one flight.
     pub async fn begin(db: &Db, caller: &Caller) -> Result<Self> {
-        Self::begin_on(lend(&db.pool).await?, db, caller).await
+        let lent = lend(&db.pool).await?;
+        let Caller::For(behalf) = caller else {
+            return Self::begin_on(lent, db, caller).await;
+        };
+        let mut tx = Self::begin_on(lent, db, &Caller::Hub).await?;
+        let entered: Vec<scope::Entered> = Self::load(&mut tx, scope::on_behalf(behalf)).await?;
+        scope::check(caller, &entered)?;
+        tx.caller = caller.clone();
+        Ok(tx)
     }
 
     async fn begin_on(lent: Lent, db: &Db, caller: &Caller) -> Result<Self> {
@@ -67,6 +75,12 @@ impl Tx {
         for<'a, 'b> Statement<T>: LoadQuery<'a, &'b AsyncPgConnection, U>,
         for<'a> Statement<T>: LoadQuery<'a, AsyncPgConnection, U>,
     {
+        if matches!(caller, Caller::For(_)) {
+            let mut tx = Self::begin(db, caller).await?;
+            let rows = Self::load(&mut tx, statement).await?;
+            tx.commit().await?;
+            return Ok(rows);
+        }
         statement.about_to_run();
         let mut enter = scope::enter(caller);
         enter.about_to_run();

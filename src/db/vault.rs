@@ -233,6 +233,9 @@ async fn load_keychecks(tx: &mut Tx, lock: &str) -> Result<Vec<Envelope>> {
         .collect())
 }
 
+/// Owner, key, data key under it, secret under that.
+type Kept = (Option<Uuid>, String, Vec<u8>, Vec<u8>);
+
 async fn find(tx: &mut Tx, id: Uuid, purpose: &str) -> Result<(Option<Uuid>, Envelope)> {
     type Row = (Nullable<SqlUuid>, Text, Bytea, Bytea);
     let mut select = Statement::<Row>::new(
@@ -242,8 +245,7 @@ async fn find(tx: &mut Tx, id: Uuid, purpose: &str) -> Result<(Option<Uuid>, Env
         .bind(Bind::Uuid(id))
         .sql(" and purpose is not distinct from ")
         .text(purpose);
-    let rows: Vec<(Option<Uuid>, String, Vec<u8>, Vec<u8>)> =
-        tx.as_hub(async |tx| tx.load(select.clone()).await).await?;
+    let rows: Vec<Kept> = tx.as_hub(async |tx| tx.load(select.clone()).await).await?;
     let (owner, key_id, wrapped_key, sealed) = rows
         .into_iter()
         .next()

@@ -2,6 +2,7 @@
 
 pub mod agents;
 pub mod billing;
+pub mod comms;
 pub mod identity;
 pub mod ops;
 pub mod vault;
@@ -12,6 +13,7 @@ use crate::node::domain::Domain;
 pub const ALL: &[Domain] = &[
     identity::DOMAIN,
     vault::DOMAIN,
+    comms::DOMAIN,
     billing::DOMAIN,
     agents::DOMAIN,
     ops::DOMAIN,

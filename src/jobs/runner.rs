@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::queue::{self, Claimed, Ended, From, Outcome};
 use super::{Attempt, JobEntry, Lane, cron};
-use crate::base::{Error, Result};
+use crate::base::{Error, Result, door};
 use crate::db::pool;
 use crate::node::Node;
 
@@ -210,7 +210,7 @@ impl Shared {
         let longest = entry.map_or(self.lease, |entry| entry.longest);
         let node = self.node.clone();
         let abort = under_way.spawn_local(async move {
-            let outcome = run(&node, entry, &claimed).await;
+            let outcome = door::through("job", run(&node, entry, &claimed)).await;
             (claimed.attempt, outcome)
         });
         self.running().insert(

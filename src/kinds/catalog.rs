@@ -38,7 +38,8 @@ select json_build_object(
         from pg_index i where i.indrelid = c.oid and i.indisunique and i.indpred is null and i.indexprs is null),
     'kind', (select json_build_object('domain', k.domain, 'scope', k.scope, 'owner_column', k.owner_column,
         'title', k.title, 'text_columns', k.text_columns, 'jsonld', k.jsonld,
-        'is_public', k.public_when is not null, 'append_only', k.append_only, 'plugin', k.plugin)
+        'is_public', k.public_when is not null, 'append_only', k.append_only, 'plugin', k.plugin,
+        'by_role', k.scope in ('tenant', 'operators') or coalesce(k.also_read_when like '%app_role()%', false))
         from hub.kinds k where k.name = c.relname and n.nspname = 'public')
 )::text
 from pg_class c join pg_namespace n on n.oid = c.relnamespace
@@ -128,6 +129,7 @@ struct KindRow {
     is_public: bool,
     append_only: bool,
     plugin: Option<String>,
+    by_role: bool,
 }
 
 #[derive(Deserialize, Clone)]
@@ -263,6 +265,7 @@ fn assemble(rows: Vec<TableRow>, links: Vec<Link>) -> Kinds {
                 is_public: kind.is_public,
                 append_only: kind.append_only,
                 plugin: kind.plugin,
+                by_role: kind.by_role,
             }),
             columns: row.columns.into_iter().map(|c| column(c, &roles)).collect(),
             primary_key,

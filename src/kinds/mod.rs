@@ -66,6 +66,8 @@ pub struct Kind {
     /// Readable without signing in, at least some rows.
     pub is_public: bool,
     pub append_only: bool,
+    /// Some read rows of others here by what they are in the hub: a developer, an admin.
+    pub by_role: bool,
     pub plugin: Option<String>,
 }
 

@@ -19,6 +19,16 @@ pub struct Response {
     pub status: u16,
     pub headers: Vec<(&'static str, String)>,
     pub body: String,
+    /// What was read, where the caller may have read it by what he is and not because it is his.
+    pub by_role: Option<Seen>,
+}
+
+/// Tables that were read, and the columns by which rows were chosen; never what they were compared with.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// The table asked for comes first.
+    pub tables: Vec<String>,
+    pub filters: Vec<String>,
 }
 
 /// Answer one request on behalf of a caller who has this role.
@@ -51,8 +61,50 @@ pub async fn serve(
         return Err(version::moved_on());
     }
     match plan.write {
-        None => read_answer(&plan, answered, role),
+        None => {
+            let by_role = seen_by_role(&plan, role);
+            read_answer(&plan, answered, role).map(|response| Response {
+                by_role,
+                ..response
+            })
+        }
         Some(_) => Ok(write_answer(&plan, answered)),
+    }
+}
+
+/// A program's key reads everything by what it is; people only where the registry lets their role see more.
+fn seen_by_role(plan: &Plan<'_>, role: Role) -> Option<Seen> {
+    let mut seen = Seen::default();
+    note_node(&plan.read, role, &mut seen);
+    (!seen.tables.is_empty()).then_some(seen)
+}
+
+fn note_node(node: &plan::Node<'_>, role: Role, seen: &mut Seen) {
+    let is_by_role = match role {
+        Role::Anon => false,
+        Role::Authenticated => node.table.kind.as_ref().is_some_and(|kind| kind.by_role),
+        Role::Service => true,
+    };
+    if is_by_role && !seen.tables.contains(&node.table.name) {
+        seen.tables.push(node.table.name.clone());
+    }
+    note_conditions(&node.conditions, &mut seen.filters);
+    for embed in &node.embeds {
+        note_node(&embed.node, role, seen);
+    }
+}
+
+fn note_conditions(conditions: &[plan::Condition<'_>], filters: &mut Vec<String>) {
+    for condition in conditions {
+        match condition {
+            plan::Condition::Test { place, .. } => {
+                if !filters.iter().any(|known| known == place.column) {
+                    filters.push(place.column.to_owned());
+                }
+            }
+            plan::Condition::Tree { terms, .. } => note_conditions(terms, filters),
+            plan::Condition::Embed { .. } => {}
+        }
     }
 }
 
@@ -211,6 +263,7 @@ fn read_answer(plan: &Plan<'_>, answered: Answered, role: Role) -> Result<Respon
             } else {
                 body
             },
+            by_role: None,
         });
     }
     if plan.shape.is_single() && page != 1 {
@@ -239,6 +292,7 @@ fn read_answer(plan: &Plan<'_>, answered: Answered, role: Role) -> Result<Respon
         status,
         headers,
         body: shown_body(plan, body),
+        by_role: None,
     })
 }
 
@@ -296,6 +350,7 @@ fn write_answer(plan: &Plan<'_>, answered: Answered) -> Response {
         } else {
             String::new()
         },
+        by_role: None,
     }
 }
 

@@ -135,7 +135,7 @@ impl Mail {
             ))
             .header(MIME_VERSION_1_0)
             .header(ContentType::TEXT_PLAIN)
-            .body(body(&letter.text))
+            .body(body(&letter.text)?)
             .map_err(Error::broken)
     }
 }
@@ -144,8 +144,9 @@ fn connected(server: &AsyncSmtpTransportBuilder) -> AsyncSmtpTransport<Tokio1Exe
     server.clone().build()
 }
 
-/// Plain text travels as it is, so that a link in a file can be opened; only what needs it is encoded.
-fn body(text: &str) -> Body {
+/// Plain text travels as it is, so that a link in a file can be opened; the rest is encoded, so that nothing but lines
+/// of text ever reaches a mail server: a lone carriage return is where servers disagree about the end of a letter.
+fn body(text: &str) -> Result<Body> {
     /// The longest line of RFC 5322, without its end.
     const LONGEST_LINE: usize = 998;
     let lines: Vec<&str> = text.lines().collect();
@@ -153,11 +154,16 @@ fn body(text: &str) -> Body {
         line.len() <= LONGEST_LINE && line.bytes().all(|b| matches!(b, b'\t' | b' '..=b'~'))
     };
     if !lines.iter().all(is_plain) {
-        return Body::new(text.to_owned());
+        let encoding = ContentTransferEncoding::QuotedPrintable;
+        return Body::new_with_encoding(text.to_owned(), encoding)
+            .map_err(|_| Error::broken(anyhow::anyhow!("a letter cannot be encoded")));
     }
     let mut bytes = lines.join("\r\n").into_bytes();
     bytes.extend(b"\r\n");
-    Body::dangerous_pre_encoded(bytes, ContentTransferEncoding::SevenBit)
+    Ok(Body::dangerous_pre_encoded(
+        bytes,
+        ContentTransferEncoding::SevenBit,
+    ))
 }
 
 /// Whether another try would end the same. What is wrong with our own login (RFC 4954) the operator can mend; what the
@@ -205,6 +211,7 @@ mod tests {
             assert!(!said.contains("Content-Transfer-Encoding: 7bit"), "{said}");
             let (_, body) = said.split_once("\r\n\r\n").unwrap();
             assert!(body.lines().all(|line| line.len() <= 998), "{said}");
+            assert!(!body.replace("\r\n", "").contains(['\r', '\0']), "{said:?}");
         }
     }
 

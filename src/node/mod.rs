@@ -1,6 +1,7 @@
 //! The plug board: what every door and job is handed. Types and sockets only, no logic of any domain.
 
 pub mod domain;
+pub mod witness;
 pub mod work;
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,6 +19,7 @@ use crate::kinds::verbs::Hooks;
 use crate::kinds::{Kinds, catalog};
 use crate::net::Net;
 use domain::Domain;
+use witness::Witness;
 use work::{Cron, JobEntry, Reaction};
 
 /// A running hub.
@@ -29,6 +31,8 @@ pub struct Node {
     pub net: Arc<Net>,
     signer: Arc<OnceLock<Signer>>,
     pub hooks: Hooks,
+    /// What the doors saw and the audit log is to keep.
+    pub witness: Arc<Witness>,
     domains: &'static [Domain],
     kinds: Arc<RwLock<Arc<Kinds>>>,
     stopping: Arc<AtomicBool>,
@@ -50,6 +54,7 @@ impl Node {
                     .copied()
                     .collect(),
             ),
+            witness: Arc::default(),
             domains,
             kinds: Arc::default(),
             stopping: Arc::default(),
@@ -65,6 +70,7 @@ impl Node {
             net: self.net.clone(),
             signer: self.signer.clone(),
             hooks: self.hooks.clone(),
+            witness: self.witness.clone(),
             domains: self.domains,
             kinds: self.kinds.clone(),
             stopping: self.stopping.clone(),

@@ -102,7 +102,20 @@ pub struct Change {
     pub owner: Option<Uuid>,
     pub actor: Option<Uuid>,
     pub changed: Vec<String>,
+    /// The chain of rules it belongs to, and how many of them stand between it and a person.
+    pub correlation: Option<String>,
+    pub depth: i32,
     pub at: chrono::DateTime<chrono::Utc>,
+}
+
+impl Change {
+    /// What rules call it: `tasks.insert`, or a domain's word as it is.
+    pub fn name(&self) -> String {
+        match self.verb.contains('.') {
+            true => self.verb.clone(),
+            false => format!("{}.{}", self.kind, self.verb),
+        }
+    }
 }
 
 /// What a domain does about changes. Told of each at least once, in the order of the journal, with the hub's rights;

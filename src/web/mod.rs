@@ -7,6 +7,7 @@ pub mod metrics;
 pub mod pages;
 pub mod reply;
 pub mod supabase;
+pub mod watch;
 pub mod who;
 
 use std::net::TcpListener;
@@ -54,6 +55,7 @@ pub fn server(
             .app_data(node.clone())
             .app_data(gate.clone())
             .wrap(from_fn(gate::pass))
+            .wrap(from_fn(watch::pass))
             .configure(routes)
     })
     .workers(workers)

@@ -20,6 +20,16 @@ async fn postgrest_for_python() {
     tells("MADE_OPEN_TEST_PYTHON", "journey_postgrest.py").await;
 }
 
+#[tokio::test]
+async fn second_factors_by_supabase_js() {
+    tells("MADE_OPEN_TEST_NODE", "factors.mjs").await;
+}
+
+#[tokio::test]
+async fn second_factors_by_supabase_for_python() {
+    tells("MADE_OPEN_TEST_PYTHON", "factors.py").await;
+}
+
 /// Run a story; what it said is shown when it is not true.
 async fn tells(interpreter: &str, story: &str) {
     let program = interpreter_of(interpreter);
@@ -31,6 +41,10 @@ async fn tells(interpreter: &str, story: &str) {
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients"))
         .env("HUB_URL", &hub.url)
         .env("HUB_ANON_KEY", &hub.anon)
+        .env(
+            "HUB_SERVICE_KEY",
+            crate::administration::service_key(&hub).1,
+        )
         .env("PYTHONDONTWRITEBYTECODE", "1")
         // A proxy of the surroundings must not stand between a client and a hub on the same machine.
         .env("NO_PROXY", "*")

@@ -66,8 +66,16 @@ fn every_command_has_help_and_an_example() {
         "database check",
         "database run",
         "user add",
+        "user list",
+        "user ban",
+        "user passwd",
+        "user restore",
+        "tenant add",
+        "tenant list",
         "token anon",
         "token create",
+        "token list",
+        "token revoke",
         "kind list",
         "kind add",
         "version",
@@ -346,4 +354,163 @@ fn nonsense_is_answered_with_usage() {
     )
     .unwrap_err();
     assert!(!unreachable.contains("panicked"), "{unreachable}");
+}
+
+#[tokio::test]
+async fn accounts_tenants_and_keys_are_looked_after_from_the_terminal() {
+    let hub = TestHub::start().await;
+    let ada = hub.sign_up("ada").await;
+    let run = |words: &[&str], input: Option<&str>| -> Value {
+        let said = hub
+            .cli(words, input)
+            .unwrap_or_else(|error| panic!("{words:?}: {error}"));
+        serde_json::from_str(&said).unwrap_or_else(|error| panic!("{words:?}: {error}: {said}"))
+    };
+
+    let listed = run(&["user", "list", "--json"], None);
+    assert_eq!(listed[0]["email"], "ada@example.org");
+    assert_eq!(
+        (&listed[0]["role"], &listed[0]["tenant"]),
+        (&json!("developer"), &json!("home"))
+    );
+    assert_eq!(
+        (&listed[0]["banned"], &listed[0]["closed_at"]),
+        (&json!(false), &Value::Null)
+    );
+    assert!(!listed.to_string().contains("argon2"), "{listed}");
+    assert!(
+        hub.cli(&["user", "list"], None)
+            .unwrap()
+            .contains("ada@example.org")
+    );
+
+    let email = "ada@example.org";
+    let banned = run(
+        &["user", "ban", "--email", email, "--for", "24h", "--json"],
+        None,
+    );
+    let until: chrono::DateTime<chrono::Utc> =
+        banned["banned_until"].as_str().unwrap().parse().unwrap();
+    let hours = (until - made_open::base::clock::now()).num_minutes();
+    assert!((1438..=1440).contains(&hours), "{until}");
+    let status = ada
+        .ask(&hub, Method::GET, "/auth/v1/user")
+        .send()
+        .await
+        .unwrap()
+        .status();
+    assert!(status.is_client_error(), "{status}");
+    assert_eq!(run(&["user", "list", "--json"], None)[0]["banned"], true);
+    let lifted = run(&["user", "ban", "--email", email, "--lift", "--json"], None);
+    assert_eq!(lifted["banned_until"], Value::Null);
+    for wrong in [
+        &["user", "ban", "--email", email, "--for", "soon"][..],
+        &["user", "ban", "--email", "no@example.org"],
+    ] {
+        assert!(hub.cli(wrong, None).is_err(), "{wrong:?}");
+    }
+
+    let session = sign_in(&hub, email, "ada walks the dog").await;
+    let new = "typed by the operator once";
+    let said = run(
+        &[
+            "user",
+            "passwd",
+            "--email",
+            email,
+            "--password-stdin",
+            "--json",
+        ],
+        Some(&format!("{new}\n")),
+    );
+    assert_eq!(
+        said["password"],
+        Value::Null,
+        "what was given is not said again"
+    );
+    let status = session
+        .ask(&hub, Method::GET, "/auth/v1/user")
+        .send()
+        .await
+        .unwrap()
+        .status();
+    assert!(status.is_client_error(), "{status}");
+    sign_in(&hub, email, new).await;
+    let made = run(&["user", "passwd", "--email", email, "--json"], None);
+    sign_in(&hub, email, made["password"].as_str().unwrap()).await;
+    assert!(
+        hub.cli(
+            &["user", "passwd", "--email", email, "--password-stdin"],
+            Some("short")
+        )
+        .is_err()
+    );
+    // A password is never an argument.
+    assert!(
+        hub.cli(
+            &["user", "passwd", "--email", email, "--password", new],
+            None
+        )
+        .unwrap_err()
+        .contains("unexpected argument")
+    );
+
+    let tenant = run(
+        &["tenant", "add", "Linden school", "--admin", email, "--json"],
+        None,
+    );
+    let tenants = run(&["tenant", "list", "--json"], None);
+    assert_eq!(tenants[1]["id"], tenant["id"]);
+    assert_eq!(
+        (&tenants[0]["people"], &tenants[1]["people"]),
+        (&json!(0), &json!(1))
+    );
+    assert!(
+        hub.cli(&["tenant", "list"], None)
+            .unwrap()
+            .contains("Linden school")
+    );
+    assert!(
+        hub.cli(&["tenant", "add", "X", "--admin", "no@example.org"], None)
+            .is_err()
+    );
+    assert_eq!(
+        run(&["tenant", "list", "--json"], None)
+            .as_array()
+            .unwrap()
+            .len(),
+        2,
+        "nothing half made"
+    );
+
+    let key = run(
+        &[
+            "token",
+            "create",
+            "--role",
+            "service_role",
+            "--name",
+            "nightly",
+            "--json",
+        ],
+        None,
+    );
+    let keys = run(&["token", "list", "--json"], None);
+    assert_eq!(
+        (&keys[0]["id"], &keys[0]["name"]),
+        (&key["id"], &json!("nightly"))
+    );
+    assert!(!keys.to_string().contains(key["token"].as_str().unwrap()));
+    let id = key["id"].as_str().unwrap();
+    assert_eq!(
+        run(&["token", "revoke", id, "--json"], None)["id"],
+        key["id"]
+    );
+    assert_eq!(run(&["token", "list", "--json"], None), json!([]));
+    assert!(hub.cli(&["token", "revoke", id], None).is_err(), "twice");
+    assert!(
+        hub.cli(&["user", "restore", "--email", email], None)
+            .is_err(),
+        "nobody closed it"
+    );
 }

@@ -11,9 +11,12 @@
 mod support;
 
 mod administration;
+mod audit;
+mod audit_seals;
 mod auth;
 mod auth_attacks;
 mod auth_smtp;
+mod auth_statements;
 mod clients;
 mod commands;
 mod dead_letters;
@@ -22,9 +25,12 @@ mod doctor;
 mod factors;
 mod first_day;
 mod gate;
+mod journal;
 mod kinds_at_run_time;
 mod manners;
+mod notifications;
 mod operators_schema;
+mod rules;
 mod tenants;
 mod vault;
 mod widening;

@@ -116,11 +116,17 @@ await step('revoke_agent_integration_permission takes it back', async () => {
   assert.deepEqual(good(await ada.rpc('get_agent_integration_permissions', { p_agent_id: agent.id })), [])
 })
 
-await step('a key is written, never read', async () => {
-  const stored = good(await ada.from('key_store').upsert({ provider: 'openrouter', api_key: 'sk-1' }, { onConflict: 'user_id,provider' })
-    .select('provider,verified').single())
-  assert.deepEqual(stored, { provider: 'openrouter', verified: false })
-  bad(await ada.from('key_store').select('api_key'), /.+/)
+await step('a key is written, and written again; what is read is its vault id', async () => {
+  const ids = []
+  for (const api_key of ['sk-1', 'sk-2']) {
+    const stored = good(await ada.from('key_store').upsert({ provider: 'openrouter', api_key }, { onConflict: 'user_id,provider' })
+      .select('provider,verified,api_key').single())
+    assert.equal(stored.verified, false)
+    assert.match(stored.api_key, uuid)
+    assert.equal(good(await service.rpc('vault_decrypt', { vault_id: stored.api_key })), api_key)
+    ids.push(stored.api_key)
+  }
+  bad(await service.rpc('vault_decrypt', { vault_id: ids[0] }), 'vault.not_found', 404)
 })
 
 await step('the secret goes with its connection', async () => {

@@ -13,7 +13,7 @@ use crate::support::TestDatabase;
 use crate::{expect_none, read};
 
 /// Tables that no seed defines but what they say needs.
-const UNNAMED: [&str; 16] = [
+const UNNAMED: [&str; 17] = [
     "ap_actors",
     "blocks",
     "follows",
@@ -28,6 +28,7 @@ const UNNAMED: [&str; 16] = [
     "reactions",
     "relationships",
     "reports",
+    "rule_runs",
     "vault_secrets",
     "votes",
 ];

@@ -32,6 +32,8 @@ begin
         'aal', s.aal,
         'user_role', p.role,
         'tenant_id', p.organization_id)
+        -- What a program is called in the audit log.
+        || case when s.role = 'service_role' then jsonb_build_object('name', s.name) else '{}' end
     into claims
     from hub.sessions s
     left join public.users u on u.id = s.user_id

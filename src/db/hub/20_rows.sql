@@ -25,13 +25,68 @@ drop trigger if exists hub_append_only_all on hub.journal;
 create trigger hub_append_only_all before truncate on hub.journal
     for each statement execute function hub.refuse_change();
 
--- One journal row per changed row. The owner's column comes as the trigger's argument; '' when the kind has none.
+-- Who acts, as the audit log says it: an account, a service or plugin by its key's name, or the hub itself. A key whose name
+-- begins with `plugin:` is a plugin's. Without a request it is whoever is at the database's console.
+create or replace function hub.audit_actor(out kind text, out name text, out about jsonb)
+language plpgsql stable as $$
+declare
+    claimed text;
+    claims jsonb;
+begin
+    about := '{}';
+    name := nullif(current_setting('request.jwt.claim.sub', true), '');
+    if name is not null then
+        kind := 'user';
+        return;
+    end if;
+    claimed := nullif(current_setting('request.jwt.claim.role', true), '');
+    if claimed = 'anon' then
+        kind := 'user';
+        name := 'anonymous';
+        return;
+    end if;
+    if claimed is null then
+        kind := 'system';
+        name := session_user;
+        return;
+    end if;
+    claims := current_setting('request.jwt.claims', true)::jsonb;
+    if claims ->> 'session_id' is null then
+        kind := 'system';
+        name := 'hub';
+        return;
+    end if;
+    select n.kind, n.name into kind, name from hub.audit_key_name(claims ->> 'name', claims ->> 'session_id') n;
+    about := jsonb_build_object('session', claims ->> 'session_id');
+end
+$$;
+
+-- How a key is named in the audit log.
+create or replace function hub.audit_key_name(given text, session text, out kind text, out name text)
+language sql immutable as $$
+    select case when given like 'plugin:_%' then 'plugin' else 'service' end,
+        case when given like 'plugin:_%' then substr(given, 8) else coalesce(nullif(given, ''), 'unnamed ' || session) end
+$$;
+
+-- One journal row and one audit row per changed row, by one statement. The arguments are the column that names the owner in the
+-- journal and the one that names the person in whose log the change belongs; '' where the kind has none, and then it belongs
+-- in the log of who did it. The names of the columns that changed are kept, never their values.
 create or replace function hub.journal_insert() returns trigger
 language plpgsql security definer set search_path = pg_catalog, public, hub as $$
+declare
+    who record;
 begin
+    who := hub.audit_actor();
+    with r as materialized (
+        select (n.j ->> 'id')::uuid as id, (n.j ->> tg_argv[0])::uuid as owner, (n.j ->> tg_argv[1])::uuid as person
+        from (select to_jsonb(c) as j from changed c) n),
+    audited as (
+        insert into public.audit_log (owner_id, actor_type, actor_id, door, action, resource_type, resource_id, outcome, metadata)
+        select coalesce(r.person, auth.uid()), who.kind, who.name, nullif(current_setting('request.door', true), ''),
+            'write', tg_table_name, r.id, 'allowed', who.about || '{"verb": "insert"}'
+        from r)
     insert into hub.journal (kind, verb, row_id, owner_id, actor_id, role)
-    select tg_table_name, 'insert', (r.j ->> 'id')::uuid, (r.j ->> tg_argv[0])::uuid, auth.uid(), current_setting('role')
-    from (select to_jsonb(n) as j from changed n) r;
+    select tg_table_name, 'insert', r.id, r.owner, auth.uid(), current_setting('role') from r;
     if found then
         perform pg_notify('hub_changes', '');
     end if;
@@ -41,12 +96,26 @@ $$;
 
 create or replace function hub.journal_update() returns trigger
 language plpgsql security definer set search_path = pg_catalog, public, hub as $$
+declare
+    who record;
 begin
+    who := hub.audit_actor();
+    with r as materialized (
+        select (n.j ->> 'id')::uuid as id, (n.j ->> tg_argv[0])::uuid as owner, (n.j ->> tg_argv[1])::uuid as person,
+            (n.o ->> tg_argv[1])::uuid as person_before,
+            array(select f.key from jsonb_each(n.j) f
+                  where f.value is distinct from n.o -> f.key and f.key <> 'updated_at' order by f.key) as columns
+        from (select to_jsonb(c) as j, to_jsonb(b) as o from changed c join before b on b.id = c.id) n),
+    audited as (
+        insert into public.audit_log
+            (owner_id, actor_type, actor_id, door, action, resource_type, resource_id, outcome, changed, metadata)
+        -- What is handed over or taken away stays in the log of whose it was.
+        select coalesce(r.person_before, r.person, auth.uid()), who.kind, who.name,
+            nullif(current_setting('request.door', true), ''),
+            'write', tg_table_name, r.id, 'allowed', r.columns, who.about || '{"verb": "update"}'
+        from r where cardinality(r.columns) > 0)
     insert into hub.journal (kind, verb, row_id, owner_id, actor_id, role, changed)
-    select tg_table_name, 'update', (r.j ->> 'id')::uuid, (r.j ->> tg_argv[0])::uuid, auth.uid(), current_setting('role'),
-        array(select f.key from jsonb_each(r.j) f
-              where f.value is distinct from r.o -> f.key and f.key <> 'updated_at' order by f.key)
-    from (select to_jsonb(n) as j, to_jsonb(o) as o from changed n join before o on o.id = n.id) r;
+    select tg_table_name, 'update', r.id, r.owner, auth.uid(), current_setting('role'), r.columns from r;
     if found then
         perform pg_notify('hub_changes', '');
     end if;
@@ -56,10 +125,20 @@ $$;
 
 create or replace function hub.journal_delete() returns trigger
 language plpgsql security definer set search_path = pg_catalog, public, hub as $$
+declare
+    who record;
 begin
+    who := hub.audit_actor();
+    with r as materialized (
+        select (n.j ->> 'id')::uuid as id, (n.j ->> tg_argv[0])::uuid as owner, (n.j ->> tg_argv[1])::uuid as person
+        from (select to_jsonb(b) as j from before b) n),
+    audited as (
+        insert into public.audit_log (owner_id, actor_type, actor_id, door, action, resource_type, resource_id, outcome, metadata)
+        select coalesce(r.person, auth.uid()), who.kind, who.name, nullif(current_setting('request.door', true), ''),
+            'delete', tg_table_name, r.id, 'allowed', who.about || '{"verb": "delete"}'
+        from r)
     insert into hub.journal (kind, verb, row_id, owner_id, actor_id, role)
-    select tg_table_name, 'delete', (r.j ->> 'id')::uuid, (r.j ->> tg_argv[0])::uuid, auth.uid(), current_setting('role')
-    from (select to_jsonb(o) as j from before o) r;
+    select tg_table_name, 'delete', r.id, r.owner, auth.uid(), current_setting('role') from r;
     if found then
         perform pg_notify('hub_changes', '');
     end if;

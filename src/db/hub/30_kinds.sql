@@ -130,6 +130,8 @@ language plpgsql as $$
 declare
     tab constant regclass := format('public.%I', k.name)::regclass;
     owned_by text := coalesce(case when k.scope in ('owner', 'tenant') then k.owner_column end, '');
+    -- The person in whose audit log a change belongs: the owner, else whom the row names as its own.
+    person text := case when k.scope = 'owner' then k.owner_column end;
     link record;
     old record;
 begin
@@ -143,6 +145,15 @@ begin
         where a.attrelid = tab and a.attname in ('owner_id') and not a.attisdropped;
     end if;
 
+    if person is null then
+        select a.attname into person from pg_attribute a
+        join pg_constraint c on c.conrelid = tab and c.contype = 'f' and c.confrelid = 'public.users'::regclass
+            and c.conkey = array[a.attnum]
+        where a.attrelid = tab and a.attname in ('owner_id', 'user_id', 'member_user_id', 'created_by')
+        order by array_position('{owner_id,user_id,member_user_id,created_by}', a.attname::text) limit 1;
+    end if;
+    person := coalesce(person, '');
+
     if exists (select from pg_attribute a where a.attrelid = tab and a.attname = 'updated_at' and not a.attisdropped) then
         execute format('create trigger hub_touch before update on %s for each row execute function hub.touch()', tab);
     end if;
@@ -152,12 +163,12 @@ begin
     end if;
     if k.journaled then
     execute format('create trigger hub_journal_insert after insert on %s referencing new table as changed
-        for each statement execute function hub.journal_insert(%L)', tab, owned_by);
+        for each statement execute function hub.journal_insert(%L, %L)', tab, owned_by, person);
     if not k.append_only then
         execute format('create trigger hub_journal_update after update on %s referencing new table as changed old table as before
-            for each statement execute function hub.journal_update(%L)', tab, owned_by);
+            for each statement execute function hub.journal_update(%L, %L)', tab, owned_by, person);
         execute format('create trigger hub_journal_delete after delete on %s referencing old table as before
-            for each statement execute function hub.journal_delete(%L)', tab, owned_by);
+            for each statement execute function hub.journal_delete(%L, %L)', tab, owned_by, person);
     end if;
     end if;
 

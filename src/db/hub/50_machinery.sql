@@ -95,3 +95,17 @@ $$;
 drop trigger if exists job_records_wake on public.job_records;
 create trigger job_records_wake after insert on public.job_records
     for each statement execute function hub.wake_workers();
+
+-- A domain's word in the journal, beside what the triggers write. For the hub only; who asked stays known.
+create or replace function hub.emit(word text, kind text, row_id uuid, owner_id uuid) returns uuid
+language plpgsql security definer set search_path = pg_catalog, public, hub as $$
+declare
+    made uuid;
+begin
+    insert into hub.journal (kind, verb, row_id, owner_id, actor_id, role)
+    values (kind, word, row_id, owner_id, auth.uid(), current_setting('role'))
+    returning id into made;
+    perform pg_notify('hub_changes', '');
+    return made;
+end
+$$;

@@ -42,12 +42,15 @@ language plpgsql stable security definer set search_path = pg_catalog, public, h
 declare
     owned_by text;
     col text;
+    held text;
 begin
     select k.owner_column into owned_by from hub.kinds k where k.name = kind;
     foreach col in array columns loop
-        return query execute format(
-            'select t.id from public.%I t where ($1 is null or t.%I = $1) and $2 in (select hub.vault_ids(to_jsonb(t.%I)))',
-            kind, owned_by, col) using owner, secret;
+        select case a.atttypid when 'text'::regtype then format('t.%I = $2::text', col)
+            else format('position($2::text in t.%1$I::text) > 0 and $2 in (select hub.vault_ids(t.%1$I))', col) end
+        into held from pg_attribute a where a.attrelid = format('public.%I', kind)::regclass and a.attname = col;
+        return query execute format('select t.id from public.%I t where ($1 is null or t.%I = $1) and %s', kind, owned_by, held)
+            using owner, secret;
     end loop;
 end
 $$;

@@ -21,3 +21,12 @@ grant execute on function hub.take_key(text, bytea, bytea), hub.keep_answer(text
     to anon, authenticated, service_role;
 grant select, delete on hub.idempotency_keys to service_role;
 grant execute on function hub.secret_rows(uuid, uuid, text, text[]) to service_role;
+grant execute on function hub.emit(text, text, uuid, uuid) to service_role;
+grant select, insert, update on hub.readers to service_role;
+grant select, insert on hub.daily_briefs to service_role;
+grant execute on function hub.waits_for(text[], text, text) to service_role;
+-- The audit log: seals are made and read, never changed; notes are made by functions that know who acts.
+grant select, insert on hub.audit_seals to service_role;
+grant execute on function hub.note_audit(text, text, text, uuid, jsonb), hub.note_attempts(jsonb), hub.seal_audit(integer),
+    hub.audit_actor(), hub.audit_key_name(text, text), hub.audit_time(timestamptz), hub.audit_line(public.audit_log),
+    hub.audit_seal_line(hub.audit_seals) to service_role;

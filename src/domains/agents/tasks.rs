@@ -1,5 +1,5 @@
 //! The steps of what agents do by themselves (AG-42..44, AG-47). Steps keep their numbers without a gap when one goes;
-//! how many there are is counted by 50_agents.sql.
+//! how many there are is counted by `50_agents.sql`.
 
 use diesel::sql_types::{Integer, Uuid as SqlUuid};
 use serde::Deserialize;

@@ -232,31 +232,32 @@ fn read_file(path: &Path, is_own: bool) -> Result<Zeroizing<String>, Unopened> {
     Ok(text)
 }
 
-/// What is wrong is told by its line, never by what it says.
+/// What is wrong is told by its number, never by what it says.
 fn parse(text: &str) -> Result<Keys, String> {
     let mut keys = Keys::new();
     let mut known = BTreeSet::new();
-    for (at, line) in text.split(['\n', ',']).enumerate() {
-        let line = line.trim();
-        if line.is_empty() || line.starts_with('#') {
-            continue;
-        }
+    let lines = text
+        .lines()
+        .filter(|line| !line.trim_start().starts_with('#'));
+    // A variable cannot hold lines everywhere: a comma serves too.
+    let lines = lines.flat_map(|line| line.split(',')).map(str::trim);
+    for (at, line) in lines.filter(|line| !line.is_empty()).enumerate() {
         let (id, encoded) = match line.split_once(char::is_whitespace) {
             Some((id, encoded)) => (Some(id), encoded.trim()),
             None => (None, line),
         };
         let key = decode(encoded)
-            .ok_or_else(|| format!("line {} is not `id base64-of-32-bytes`", at + 1))?;
+            .ok_or_else(|| format!("key {} is not `id base64-of-32-bytes`", at + 1))?;
         let id = match id {
             Some(id) => id.to_owned(),
             None => named(&key),
         };
         let is_name = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
         if id.len() > 64 || !id.chars().all(is_name) {
-            return Err(format!("line {} has no fit name", at + 1));
+            return Err(format!("key {} has no fit name", at + 1));
         }
         if !known.insert(id.clone()) {
-            return Err(format!("line {} names a key a second time", at + 1));
+            return Err(format!("key {} has the name of another", at + 1));
         }
         keys.push((id, key));
     }
@@ -292,7 +293,11 @@ mod tests {
 
     #[test]
     fn keys_are_lines_oldest_first() {
-        let text = format!("# remark\n\nold {}\r\nnew\t{}\n", line(1), line(2));
+        let text = format!(
+            "# a remark, with a comma\n\nold {}\r\nnew\t{}\n",
+            line(1),
+            line(2)
+        );
         let keys = parse(&text).unwrap();
         let ids: Vec<&str> = keys.iter().map(|(id, _)| id.as_str()).collect();
         assert_eq!(ids, ["old", "new"]);

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use diesel::sql_types::{BigInt, Bytea, Nullable, Text, Uuid as SqlUuid};
+use diesel::sql_types::{BigInt, Bool, Bytea, Nullable, Text, Uuid as SqlUuid};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -31,6 +31,8 @@ pub struct Done {
     pub rewrapped: u64,
     /// How many no key opens.
     pub unreadable: u64,
+    /// How many of them were not known to be lost.
+    pub unexpected: u64,
     /// Keys that are gone, because nothing needs them.
     pub removed: Vec<String>,
     /// Keys that some secret still needs.
@@ -197,7 +199,7 @@ struct Work<'a> {
 }
 
 /// A secret whose data key is wrapped by another key.
-type Wrapped = (Uuid, Option<Uuid>, Option<String>, String, Vec<u8>);
+type Wrapped = (Uuid, Option<Uuid>, Option<String>, String, Vec<u8>, bool);
 
 async fn rewrap_all(
     db: &Db,
@@ -209,26 +211,35 @@ async fn rewrap_all(
     let others = counted.iter().filter(|(id, _)| *id != work.key);
     let all: i64 = others.map(|(_, count)| count).sum();
     let all = u64::try_from(all).unwrap_or_default() + done.rewrapped;
-    let (mut after, mut unreadable) = (Uuid::nil(), 0);
+    let (mut after, mut unreadable, mut unexpected) = (Uuid::nil(), 0, 0);
     tell(done.rewrapped, all);
     loop {
-        let (last, wrapped, lost) = db
+        let (last, wrapped, lost, new) = db
             .write(&Caller::Hub, async |tx| batch(tx, work, after).await)
             .await?;
         let Some(last) = last else { break };
         after = last;
         done.rewrapped += wrapped;
         unreadable += lost;
+        unexpected += new;
         tell(done.rewrapped, all);
     }
     done.unreadable = unreadable;
+    done.unexpected = unexpected;
     Ok(())
 }
 
-async fn batch(tx: &mut Tx, work: &Work<'_>, after: Uuid) -> Result<(Option<Uuid>, u64, u64)> {
-    type Row = (SqlUuid, Nullable<SqlUuid>, Nullable<Text>, Text, Bytea);
+async fn batch(tx: &mut Tx, work: &Work<'_>, after: Uuid) -> Result<(Option<Uuid>, u64, u64, u64)> {
+    type Row = (
+        SqlUuid,
+        Nullable<SqlUuid>,
+        Nullable<Text>,
+        Text,
+        Bytea,
+        Bool,
+    );
     let mut select = Statement::<Row>::new(
-        "select id, owner_id, purpose, key_id, wrapped_key from public.vault_secrets where key_id <> ",
+        "select id, owner_id, purpose, key_id, wrapped_key, unreadable_at is not null from public.vault_secrets where key_id <> ",
     );
     select
         .text(work.key)
@@ -240,8 +251,8 @@ async fn batch(tx: &mut Tx, work: &Work<'_>, after: Uuid) -> Result<(Option<Uuid
     let rows: Vec<Wrapped> = tx.load(select).await?;
     let last = rows.last().map(|(id, ..)| *id);
 
-    let (mut ids, mut wrapped_keys, mut lost) = (Vec::new(), Vec::new(), Vec::new());
-    for (id, owner, purpose, key_id, wrapped_key) in &rows {
+    let (mut ids, mut wrapped_keys, mut lost, mut new) = (Vec::new(), Vec::new(), Vec::new(), 0);
+    for (id, owner, purpose, key_id, wrapped_key, is_known) in &rows {
         let bound_to = vault::bound_to(*id, *owner, purpose.as_deref().unwrap_or_default());
         let rewrapped = match work.usable.contains(key_id) {
             true => work.ring.rewrap((key_id, wrapped_key), &bound_to, work.key),
@@ -252,7 +263,10 @@ async fn batch(tx: &mut Tx, work: &Work<'_>, after: Uuid) -> Result<(Option<Uuid
                 ids.push(Some(id.to_string()));
                 wrapped_keys.push(Some(BASE64.encode(wrapped)));
             }
-            Err(_) => lost.push(*id),
+            Err(_) => {
+                lost.push(*id);
+                new += u64::from(!work.afresh && !is_known);
+            }
         }
     }
     let (wrapped, unreadable) = (ids.len() as u64, lost.len() as u64);
@@ -272,7 +286,7 @@ async fn batch(tx: &mut Tx, work: &Work<'_>, after: Uuid) -> Result<(Option<Uuid
     if work.afresh && !lost.is_empty() {
         mark_unreadable(tx, &lost).await?;
     }
-    Ok((last, wrapped, unreadable))
+    Ok((last, wrapped, unreadable, new))
 }
 
 /// Say of secrets that no key opens them, where their owners see it. Nothing is deleted: the key may be found.

@@ -1,17 +1,17 @@
 //! What clients write in clear is sealed before it is stored: one table of kinds and columns, plugged in before generic
-//! writes. The column then holds the vault id. When a row goes, or names another secret, 50_vault.sql forgets the old.
+//! writes. The column then holds the vault id. When a row goes, or names another secret, `50_vault.sql` forgets the old.
 //!
 //! A vault id that a client writes links nothing unless the secret is his own and was kept for that very column; whatever
 //! else he writes is sealed as it stands.
 
-use diesel::sql_types::Bool;
+use diesel::sql_types::{Bool, Text, Uuid as SqlUuid};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::base::secret::Secret;
-use crate::base::{Error, Result};
+use crate::base::{Caller, Error, Result};
 use crate::db::vault::{self, New};
-use crate::db::{Bind, Statement, Tx};
+use crate::db::{Bind, Db, Statement, Tx};
 use crate::kinds::ask::Rows;
 use crate::kinds::plan::Verb;
 use crate::kinds::verbs::{Hook, Later};
@@ -77,6 +77,13 @@ pub const HOOKS: &[Hook] = &[
 /// The most secrets in one value.
 const MOST: usize = 100;
 
+/// The setting that says that nothing lies in clear since before columns were sealed.
+const CAUGHT_UP: &str = "vault_sealed";
+
+#[expect(
+    clippy::indexing_slicing,
+    reason = "evaluated while the hub is compiled"
+)]
 const fn hook<const AT: usize>() -> Hook {
     Hook {
         kind: SEALED[AT].kind,
@@ -103,21 +110,123 @@ async fn seal(tx: &mut Tx, sealed: &Sealed, mut rows: Rows) -> Result<Rows> {
         return Ok(rows);
     }
     let person = tx.person().await?;
+    // With the hub's rights once, not anew for each secret.
+    tx.as_hub(async |tx| {
+        for row in &mut rows {
+            seal_row(tx, sealed, person, row).await?;
+        }
+        Ok(())
+    })
+    .await?;
+    Ok(rows)
+}
 
-    for row in &mut rows {
-        let named = row.get(sealed.owner).and_then(Value::as_str);
-        let owner = named.and_then(|id| id.parse().ok()).or(person);
-        for (column, manner) in sealed.columns {
-            if let Some(value) = row.get_mut(*column) {
-                let purpose = format!("{}.{column}", sealed.kind);
-                match manner {
-                    Manner::Whole => whole(tx, owner, &purpose, value).await?,
-                    Manner::Within => within(tx, owner, &purpose, value).await?,
-                }
+async fn seal_row(
+    tx: &mut Tx,
+    sealed: &Sealed,
+    person: Option<Uuid>,
+    row: &mut Map<String, Value>,
+) -> Result<()> {
+    let named = row.get(sealed.owner).and_then(Value::as_str);
+    let owner = named.and_then(|id| id.parse().ok()).or(person);
+    for (column, manner) in sealed.columns {
+        if let Some(value) = row.get_mut(*column) {
+            let purpose = format!("{}.{column}", sealed.kind);
+            match manner {
+                Manner::Whole => whole(tx, owner, &purpose, value).await?,
+                Manner::Within => within(tx, owner, &purpose, value).await?,
             }
         }
     }
-    Ok(rows)
+    Ok(())
+}
+
+/// Seal what lies in clear since before columns were sealed. Done once; how many rows it changed.
+pub async fn catch_up(db: &Db) -> Result<u64> {
+    let is_done = Statement::<Bool>::new(format!(
+        "select exists (select from hub.settings where name = '{CAUGHT_UP}')"
+    ));
+    let is_done: Vec<bool> = db
+        .read(&Caller::Hub, async |tx| tx.load(is_done.clone()).await)
+        .await?;
+    if is_done == [true] {
+        return Ok(0);
+    }
+    let mut changed = 0;
+    for sealed in &SEALED {
+        let mut after = Uuid::nil();
+        loop {
+            let (last, sealed_rows) = db
+                .write(&Caller::Hub, async |tx| seal_after(tx, sealed, after).await)
+                .await?;
+            changed += sealed_rows;
+            let Some(last) = last else { break };
+            after = last;
+        }
+    }
+    let note = Statement::new(format!(
+        "insert into hub.settings (name, value) values ('{CAUGHT_UP}', 'true') on conflict (name) do nothing"
+    ));
+    db.write(&Caller::Hub, async |tx| tx.run(note.clone()).await)
+        .await?;
+    Ok(changed)
+}
+
+async fn seal_after(tx: &mut Tx, sealed: &Sealed, after: Uuid) -> Result<(Option<Uuid>, u64)> {
+    let (mut shown, mut in_clear) = (Vec::new(), Vec::new());
+    for (column, manner) in sealed.columns {
+        shown.push(format!("'{column}', t.{column}"));
+        in_clear.push(match manner {
+            Manner::Whole => format!(
+                "(t.{column} is not null and not exists (select from public.vault_secrets v where v.vault_id = t.{column}))"
+            ),
+            Manner::Within => format!("t.{column} is not null"),
+        });
+    }
+    let mut select = Statement::<(SqlUuid, Text)>::new(format!(
+        "select t.id, jsonb_build_object('{0}', t.{0}, {1})::text from public.{2} t where ({3}) and t.id > ",
+        sealed.owner,
+        shown.join(", "),
+        sealed.kind,
+        in_clear.join(" or "),
+    ));
+    select
+        .bind(Bind::Uuid(after))
+        .sql(" order by t.id limit 200 for update");
+    let rows: Vec<(Uuid, String)> = tx.load(select).await?;
+    let last = rows.last().map(|(id, _)| *id);
+
+    let mut changed = 0;
+    for (id, row) in rows {
+        let before: Map<String, Value> = serde_json::from_str(&row).map_err(Error::broken)?;
+        let mut now = before.clone();
+        // A column that holds a vault id already keeps it.
+        for (column, manner) in sealed.columns {
+            let held = now.get(*column).and_then(Value::as_str);
+            if *manner == Manner::Whole
+                && let Some(id) = held.and_then(|id| id.parse().ok())
+                && is_own(tx, None, &format!("{}.{column}", sealed.kind), id).await?
+            {
+                now.remove(*column);
+            }
+        }
+        seal_row(tx, sealed, None, &mut now).await?;
+        for (column, value) in &now {
+            if before.get(column) == Some(value) {
+                continue;
+            }
+            let mut update =
+                Statement::new(format!("update public.{} set {column} = ", sealed.kind));
+            match value {
+                Value::String(text) => update.text(text.clone()),
+                other => update.text(other.to_string()).sql("::jsonb"),
+            };
+            update.sql(" where id = ").bind(Bind::Uuid(id));
+            tx.run(update).await?;
+            changed += 1;
+        }
+    }
+    Ok((last, changed))
 }
 
 /// Put the vault id in the place of a value.

@@ -10,7 +10,7 @@ use crate::kinds::ask::{Headers, Method, Request};
 use crate::kinds::rows::{self, Response};
 use crate::kinds::{Role, describe, refusal};
 use crate::node::Node;
-use crate::web::{gate, reply, who};
+use crate::web::{gate, reply, watch, who};
 
 /// The routes of this door.
 pub fn routes(routes: &mut web::ServiceConfig) {
@@ -33,7 +33,10 @@ pub async fn table(
         Err(error) => (Err(error), Role::Anon),
     };
     match done {
-        Ok(response) => answer(response),
+        Ok(mut response) => {
+            watch::note(&request, response.by_role.take());
+            answer(response)
+        }
         Err(error) => refused(&error, role),
     }
 }
