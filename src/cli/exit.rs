@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::note;
 use crate::base::Error;
+use crate::db::error::is_no_connection;
 
 /// How it ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,9 +81,7 @@ pub fn ending(error: &anyhow::Error) -> Ending {
                 Some(of_the_database(error))
             } else if let Some(error) = cause.downcast_ref::<std::io::Error>() {
                 of_the_system(error)
-            } else if cause.is::<diesel::ConnectionError>()
-                || cause.is::<tokio::time::error::Elapsed>()
-            {
+            } else if is_no_connection(cause) || cause.is::<tokio::time::error::Elapsed>() {
                 Some(Ending::NotReachable)
             } else {
                 None

@@ -34,6 +34,11 @@ pub fn is_collision(error: &Error) -> bool {
     error.is("40001") || error.is("40P01")
 }
 
+/// Whether a driver could not connect at all.
+pub fn is_no_connection(cause: &(dyn std::error::Error + 'static)) -> bool {
+    cause.is::<diesel::ConnectionError>()
+}
+
 fn state_of(kind: &DatabaseErrorKind) -> &'static str {
     match kind {
         DatabaseErrorKind::UniqueViolation => "23505",

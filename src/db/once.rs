@@ -99,7 +99,8 @@ impl Once {
 
     /// Keep the answer beside the effect and make both true.
     pub async fn commit(&self, answer: &Answer) -> Result<()> {
-        let State::Held(mut tx) = std::mem::replace(&mut *self.lock(), State::Over) else {
+        let state = std::mem::replace(&mut *self.lock(), State::Over);
+        let State::Held(mut tx) = state else {
             return Ok(());
         };
         self.keep(&mut tx, answer).await?;
@@ -108,7 +109,8 @@ impl Once {
 
     /// Undo what waits.
     pub async fn undo(&self) -> Result<()> {
-        match std::mem::replace(&mut *self.lock(), State::Over) {
+        let state = std::mem::replace(&mut *self.lock(), State::Over);
+        match state {
             State::Held(tx) => tx.roll_back().await,
             _ => Ok(()),
         }

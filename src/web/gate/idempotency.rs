@@ -174,12 +174,11 @@ async fn settled(
         // The same words would be said again: keep them, so that another request can't take the key meanwhile.
         400..=499 if !matches!(answer.status, 401 | 408 | 413 | 429) => {
             once.undo().await?;
-            match once.keep_refusal(&node.db, caller, &answer).await {
-                Err(refusal) => match once.told_before() {
-                    Some(Some(kept)) => return Ok(again(&kept)),
-                    _ => return Err(refusal),
-                },
-                Ok(()) => {}
+            if let Err(refusal) = once.keep_refusal(&node.db, caller, &answer).await {
+                return match once.told_before() {
+                    Some(Some(kept)) => Ok(again(&kept)),
+                    _ => Err(refusal),
+                };
             }
         }
         _ => once.undo().await?,

@@ -134,7 +134,10 @@ impl Buckets {
     }
 
     fn take(&self, key: u64) -> Result<Standing, Standing> {
-        if self.asked.fetch_add(1, Ordering::Relaxed) % LOOK_EVERY == 0
+        if self
+            .asked
+            .fetch_add(1, Ordering::Relaxed)
+            .is_multiple_of(LOOK_EVERY)
             && self.limiter.len() >= MOST
         {
             self.tidy();
