@@ -1,7 +1,7 @@
 //! Secrets by themselves: kept by whoever has one, opened by services only, listed as lost to those who must enter them
 //! again (AG-37, AG-38). How they are sealed is `base::keyring`, where they lie `db::vault`.
 
-use diesel::sql_types::{Bool, Nullable, Text, Uuid as SqlUuid};
+use diesel::sql_types::{Bool, Nullable, Text};
 use serde::Deserialize;
 use serde_json::Value;
 use uuid::Uuid;
@@ -109,64 +109,6 @@ pub async fn unreadable(tx: &mut Tx, _: Nothing) -> Result<Value> {
     serde_json::from_str(&told).map_err(Error::broken)
 }
 
-/// Open the secret that a row names in a column. Only one that belongs to the row's owner opens.
-pub async fn of_row(tx: &mut Tx, kind: &str, column: &str, row: Uuid) -> Result<Secret> {
-    let unknown = || Error::missing("vault.not_found", "There is no such secret.");
-    let sealed = SEALED.iter().find(|sealed| sealed.kind == kind);
-    let owner = sealed.ok_or_else(unknown)?.owner;
-    let mut select =
-        Statement::<(SqlUuid, Nullable<Text>)>::new("select v.id, v.purpose from public.");
-    select
-        .name(kind)
-        .sql(" t join public.vault_secrets v on v.vault_id = t.")
-        .name(column)
-        .sql(" and (v.owner_id is null or v.owner_id = t.")
-        .name(owner)
-        .sql(") where t.id = ")
-        .bind(Bind::Uuid(row));
-    let found: Vec<(Uuid, Option<String>)> =
-        tx.as_hub(async |tx| tx.load(select.clone()).await).await?;
-    let (id, purpose) = found.into_iter().next().ok_or_else(unknown)?;
-    let purpose = purpose.unwrap_or_default();
-    if purpose != BY_ITSELF && purpose != format!("{kind}.{column}") {
-        return Err(unknown());
-    }
-    vault::open(tx, id, &purpose).await
-}
-
-/// Settings of a row with the secrets in them, for the moment of their use.
-pub async fn revealed(tx: &mut Tx, owner: Uuid, purpose: &str, value: &Value) -> Result<Value> {
-    let mut shown = value.clone();
-    let mut places = vec![String::new()];
-    while let Some(place) = places.pop() {
-        let Some(found) = shown.pointer_mut(&place) else {
-            continue;
-        };
-        if let Some(id) = sealing::linked(found) {
-            let is_json = found.get("is_json").and_then(Value::as_bool) == Some(true);
-            if owner_of(tx, id).await?.is_some_and(|other| other != owner) {
-                return Err(Error::missing(
-                    "vault.not_found",
-                    "There is no such secret.",
-                ));
-            }
-            let secret = vault::open(tx, id, purpose).await?;
-            *found = match is_json {
-                true => serde_json::from_str(secret.reveal()).map_err(Error::broken)?,
-                false => Value::String(secret.reveal().to_owned()),
-            };
-        } else if let Some(object) = found.as_object() {
-            let escaped = object
-                .keys()
-                .map(|key| key.replace('~', "~0").replace('/', "~1"));
-            places.extend(escaped.map(|key| format!("{place}/{key}")));
-        } else if let Some(list) = found.as_array() {
-            places.extend((0..list.len()).map(|number| format!("{place}/{number}")));
-        }
-    }
-    Ok(shown)
-}
-
 /// Whether the caller is a service or the hub itself.
 pub async fn is_service(tx: &mut Tx) -> Result<bool> {
     let role: Vec<bool> = tx
@@ -201,14 +143,5 @@ async fn purpose_of(tx: &mut Tx, id: Uuid) -> Result<Option<String>> {
         Statement::<Nullable<Text>>::new("select purpose from public.vault_secrets where id = ");
     select.bind(Bind::Uuid(id));
     let found: Vec<Option<String>> = tx.as_hub(async |tx| tx.load(select.clone()).await).await?;
-    Ok(found.into_iter().flatten().next())
-}
-
-async fn owner_of(tx: &mut Tx, id: Uuid) -> Result<Option<Uuid>> {
-    let mut select = Statement::<Nullable<SqlUuid>>::new(
-        "select owner_id from public.vault_secrets where id = ",
-    );
-    select.bind(Bind::Uuid(id));
-    let found: Vec<Option<Uuid>> = tx.as_hub(async |tx| tx.load(select.clone()).await).await?;
     Ok(found.into_iter().flatten().next())
 }
