@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::base::Result;
 use crate::db::Tx;
+use crate::db::audit::{self, Note};
 
 /// A verb of a kind, reachable from every door as `<kind>_<verb>`.
 #[derive(Clone, Copy)]
@@ -31,6 +32,23 @@ pub struct Action {
 pub type Running<'a> = Pin<Box<dyn Future<Output = Result<Value>> + 'a>>;
 
 impl Action {
+    /// Do it, and note in the audit log that it was done where it may have changed something (MO-56).
+    pub async fn perform(&self, tx: &mut Tx, input: Value) -> Result<Value> {
+        let done = (self.run)(tx, input).await?;
+        if !self.reads_only {
+            let name = self.name();
+            let executed = Note {
+                action: "execute",
+                resource: &name,
+                id: None,
+                owner: None,
+                metadata: Value::Object(serde_json::Map::new()),
+            };
+            audit::note(tx, executed).await?;
+        }
+        Ok(done)
+    }
+
     /// What the doors call it.
     pub fn name(&self) -> String {
         match self.seed_name {

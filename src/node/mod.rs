@@ -152,9 +152,8 @@ impl Node {
         let action = self.action(name).ok_or_else(|| {
             Error::missing("action.unknown", format!("There is no action {name}."))
         })?;
-        let run = action.run;
         self.db
-            .write(caller, async |tx| run(tx, input.clone()).await)
+            .write(caller, async |tx| action.perform(tx, input.clone()).await)
             .await
     }
 

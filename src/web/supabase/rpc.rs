@@ -84,9 +84,8 @@ async fn run(
             Told::new("PGRST102", "The arguments of an action are one JSON object").status(400),
         )));
     }
-    let run = action.run;
     node.db
-        .write(caller, async |tx| run(tx, input.clone()).await)
+        .write(caller, async |tx| action.perform(tx, input.clone()).await)
         .await
 }
 

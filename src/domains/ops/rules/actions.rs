@@ -270,7 +270,7 @@ async fn act(
     let done = node
         .db
         .write(caller, async |tx| {
-            (action.run)(tx, arguments.clone()).await?;
+            action.perform(tx, arguments.clone()).await?;
             once(tx, attempt).await
         })
         .await;
