@@ -84,6 +84,7 @@ pub fn run(config: &Config, serve: &Serve) -> anyhow::Result<()> {
             return Err(error);
         }
         let workers = start_workers(&node, &found.url)?;
+        let cord = workers.cord();
         welcome(&node, &config).await?;
 
         let ended = tokio::select! {
@@ -98,12 +99,16 @@ pub fn run(config: &Config, serve: &Serve) -> anyhow::Result<()> {
         node.stop_soon();
         if let Some(status) = ended {
             handle.stop(false).await;
+            cord.pull();
             bail!("the database ended by itself ({status}); its log is postgres.log in the data directory");
         }
         note("Stopping: finishing what is under way …");
         tokio::select! {
             ((), ()) = async { tokio::join!(handle.stop(true), workers.stop()) } => drop(serving.await),
-            () = ends.told_to_stop() => note("Stopping at once."),
+            () = ends.told_to_stop() => {
+                note("Stopping at once.");
+                cord.pull();
+            }
         }
         // What was seen up to the last answer is still written down.
         node.witness.close();

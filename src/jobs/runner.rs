@@ -3,6 +3,7 @@
 //! or returned.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -41,9 +42,11 @@ struct Shared {
     lease: Duration,
     wake: [Notify; 4],
     stop: watch::Sender<bool>,
-    /// The lanes are done: nobody needs leases any more.
-    over: Notify,
+    /// Nothing is waited for any more: threads end where they are.
+    over: watch::Sender<bool>,
     running: Mutex<HashMap<Uuid, Running>>,
+    /// How many have not come to their end.
+    threads: AtomicUsize,
 }
 
 /// A try under way.
@@ -64,8 +67,9 @@ impl Runner {
             holder: format!("{}-{}", std::process::id(), Uuid::new_v4().simple()),
             wake: Default::default(),
             stop: watch::Sender::new(false),
-            over: Notify::new(),
+            over: watch::Sender::new(false),
             running: Mutex::default(),
+            threads: AtomicUsize::new(Lane::ALL.len() + 2),
         });
         let handle = tokio::runtime::Handle::current();
         let lanes = Lane::ALL
@@ -75,7 +79,15 @@ impl Runner {
             .map(|from| {
                 let (shared, handle) = (shared.clone(), handle.clone());
                 std::thread::spawn(move || {
-                    handle.block_on(LocalSet::new().run_until(shared.work(from)));
+                    let over = shared.is_over();
+                    let work = LocalSet::new();
+                    handle.block_on(async {
+                        tokio::select! {
+                            () = work.run_until(shared.clone().work(from)) => {}
+                            () = over => {}
+                        }
+                    });
+                    shared.threads.fetch_sub(1, Ordering::Release);
                 })
             })
             .collect();
@@ -85,9 +97,10 @@ impl Runner {
                 handle.block_on(async {
                     tokio::select! {
                         () = shared.keep(url) => {}
-                        () = shared.over.notified() => {}
+                        () = shared.is_over() => {}
                     }
                 });
+                shared.threads.fetch_sub(1, Ordering::Release);
             })
         };
         Self {
@@ -95,6 +108,11 @@ impl Runner {
             lanes,
             keeper,
         }
+    }
+
+    /// What ends it at once, for whoever can't wait.
+    pub fn cord(&self) -> Cord {
+        Cord(self.shared.clone())
     }
 
     /// Claim nothing more, finish or return what runs.
@@ -109,7 +127,7 @@ impl Runner {
             for lane in lanes {
                 drop(lane.join());
             }
-            shared.over.notify_one();
+            shared.over.send_replace(true);
             drop(keeper.join());
         });
         // A job that blocks its thread can't be waited for: its lease will end.
@@ -120,7 +138,32 @@ impl Runner {
     }
 }
 
+/// What ends the workers at once.
+pub struct Cord(Arc<Shared>);
+
+impl Cord {
+    /// As when the database is gone: what runs is dropped, and its leases will end.
+    pub fn pull(&self) {
+        self.0.stop.send_replace(true);
+        self.0.over.send_replace(true);
+        let began = Instant::now();
+        // A thread that is blocked by its job is left behind.
+        while self.0.threads.load(Ordering::Acquire) > 0 && began.elapsed() < Duration::from_secs(1)
+        {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
 impl Shared {
+    /// Comes true when nothing is waited for any more.
+    fn is_over(&self) -> impl Future<Output = ()> + use<> {
+        let mut over = self.over.subscribe();
+        async move {
+            drop(over.wait_for(|is_over| *is_over).await);
+        }
+    }
+
     fn is_stopping(&self) -> bool {
         *self.stop.borrow()
     }

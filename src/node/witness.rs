@@ -105,13 +105,15 @@ impl Sampled {
         };
         let all = all.get_or_insert_with(|| Window::new(now));
         let key = (who.coarse(), about);
-        if !self.callers.contains_key(&key) && self.callers.len() >= REMEMBERED {
+        // Nobody new is remembered once there was enough of his sort: memory is bounded, and a flood costs nothing.
+        let may_more = all.admits(most, now);
+        if !may_more && !self.callers.contains_key(&key) {
+            all.left_out += 1;
+            return None;
+        }
+        if self.callers.len() >= REMEMBERED {
             self.callers
                 .retain(|_, window| now.duration_since(window.since) < SPAN);
-            if self.callers.len() >= REMEMBERED {
-                all.left_out += 1;
-                return None;
-            }
         }
         // A read is kept once for a table and span, a refusal as often as its caller may.
         let each = if key.1.is_some() { 1 } else { PER_CALLER };
@@ -120,7 +122,7 @@ impl Sampled {
             one.left_out += 1;
             return None;
         }
-        if !all.admits(most, now) {
+        if !may_more {
             all.left_out += 1;
             return None;
         }

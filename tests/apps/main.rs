@@ -22,6 +22,7 @@ mod commands;
 mod dead_letters;
 mod deletion;
 mod doctor;
+mod every_verb;
 mod factors;
 mod first_day;
 mod gate;

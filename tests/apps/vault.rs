@@ -428,7 +428,7 @@ async fn secrets_are_opened_by_services_only() {
     assert_eq!(
         number(
             &admin,
-            "select count(*) from public.audit_log where resource_type = 'vault_secrets'"
+            "select count(*) from public.audit_log where resource_type = 'vault_secrets' and action = 'read'"
         )
         .await,
         0

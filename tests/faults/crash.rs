@@ -210,14 +210,16 @@ impl Desk {
             round += 1;
             let id = Uuid::now_v7();
             match client {
-                0 | 1 => {
+                // Slowly: a rule that matches too often in a minute is held back.
+                0 => {
+                    tokio::time::sleep(Duration::from_millis(700)).await;
                     let row =
                         json!({ "id": id, "name": format!("Watched {round}"), "notes": "watched" });
                     if self.post("/rest/v1/persons", None, &row).await.is_some() {
                         told.watched.push(id);
                     }
                 }
-                2 | 3 => {
+                1..=3 => {
                     let row = json!({ "name": id.to_string() });
                     if self
                         .post("/rest/v1/persons", Some(id), &row)
@@ -346,7 +348,7 @@ async fn r_04_twenty_kills_under_a_mixed_load_lose_nothing_and_double_nothing() 
         told.refresh = told.refresh.or(client.refresh);
     }
     assert!(
-        told.watched.len() > 30 && told.keyed.len() > 30 && told.secrets.len() > 10,
+        told.watched.len() > 15 && told.keyed.len() > 30 && told.secrets.len() > 10,
         "the load was too thin to prove anything"
     );
 

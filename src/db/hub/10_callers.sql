@@ -47,8 +47,10 @@ $$;
 
 -- Accounts that are closed: nothing of theirs is public.
 create or replace function hub.closed_accounts() returns setof uuid
-language sql stable security definer rows 10 set search_path = pg_catalog, hub as $$
-    select c.user_id from hub.closed_accounts c
+language plpgsql stable security definer rows 10 set search_path = pg_catalog, hub as $$
+begin
+    return query select c.user_id from hub.closed_accounts c;
+end
 $$;
 
 -- Whether an account belongs to the caller's tenant.
