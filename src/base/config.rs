@@ -14,7 +14,7 @@ mod rate;
 mod settings;
 
 pub use rate::{Network, Rate, of_one_peer};
-pub use settings::{SETTINGS, page, shown};
+pub use settings::{SETTINGS, described, page, shown};
 
 /// Who may make an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -28,7 +28,11 @@ pub enum Command {
     },
     /// Print the reference page of all settings, in Markdown
     #[command(after_help = "Example: made-open config docs > docs/CONFIG.md")]
-    Docs,
+    Docs {
+        /// Print JSON: an object per setting
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 impl Command {
@@ -37,7 +41,8 @@ impl Command {
         match self {
             Self::Show { json } => show(flags, *json),
             Self::Check { json } => check(flags, *json),
-            Self::Docs => print(&config::page()),
+            Self::Docs { json: true } => print_json(&Value::Array(config::described())),
+            Self::Docs { json: false } => print(&config::page()),
         }
     }
 }

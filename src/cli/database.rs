@@ -65,12 +65,19 @@ pub struct Bootstrap {
     /// The database's name
     #[arg(long, default_value = "made_open")]
     name: String,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
 }
 
 impl Bootstrap {
     /// Print the statements.
     pub fn run(&self) -> anyhow::Result<()> {
-        print(&bootstrap::script(&self.name))
+        let script = bootstrap::script(&self.name);
+        if self.json {
+            return print_json(&json!({ "database": self.name, "script": script }));
+        }
+        print(&script)
     }
 }
 

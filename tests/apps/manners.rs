@@ -10,7 +10,7 @@ use crate::support::hub::{cli, command};
 use crate::support::{TestDatabase, TestHub};
 
 /// Commands that print nothing but what another program reads anyway: SQL, Markdown, a page of help, a log.
-const WITHOUT_JSON: &[&str] = &["serve", "database run", "database bootstrap", "config docs"];
+const WITHOUT_JSON: &[&str] = &["serve", "database run"];
 
 /// The words of every command that does something.
 fn leaves() -> Vec<(Vec<String>, String)> {

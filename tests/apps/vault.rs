@@ -464,7 +464,7 @@ async fn secrets_are_opened_by_services_only() {
 
     // Each opening is in its owner's audit log, without the value.
     let seen = amina
-        .reads(&hub, "/rest/v1/audit_log?select=action,actor_type,resource_id,outcome,metadata&resource_type=eq.vault_secrets")
+        .reads(&hub, "/rest/v1/audit_log?select=action,actor_type,resource_id,outcome,metadata&resource_type=eq.vault_secrets&action=eq.read")
         .await;
     let expected = json!([{
         "action": "read", "actor_type": "service", "resource_id": id, "outcome": "allowed",
@@ -472,8 +472,11 @@ async fn secrets_are_opened_by_services_only() {
     }]);
     assert_eq!(seen, expected);
     assert_eq!(
-        emre.reads(&hub, "/rest/v1/audit_log?resource_type=eq.vault_secrets")
-            .await,
+        emre.reads(
+            &hub,
+            "/rest/v1/audit_log?resource_type=eq.vault_secrets&action=eq.read"
+        )
+        .await,
         json!([])
     );
 

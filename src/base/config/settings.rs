@@ -312,6 +312,21 @@ impl Setting {
     }
 }
 
+/// The reference page as values, one per setting.
+pub fn described() -> Vec<Value> {
+    let defaults = serde_json::to_value(super::defaults()).unwrap_or_default();
+    SETTINGS
+        .iter()
+        .map(|setting| {
+            serde_json::json!({
+                "name": setting.name, "group": setting.group, "variable": setting.variable(),
+                "file_variable": setting.file_variable(), "value": setting.form,
+                "built_in": setting.built_in(&defaults), "about": setting.about,
+            })
+        })
+        .collect()
+}
+
 /// The reference page.
 pub fn page() -> String {
     let defaults = serde_json::to_value(super::defaults()).unwrap_or_default();
