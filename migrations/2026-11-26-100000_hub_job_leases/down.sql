@@ -1,5 +1,5 @@
 alter table hub.sessions drop column amr, drop column aal;
-alter table hub.kinds drop column journaled;
+alter table hub.kinds drop column quiet, drop column journaled;
 drop table hub.cron_due;
 drop table hub.leases;
 drop index job_records_dead_idx;

@@ -32,6 +32,10 @@ create table hub.cron_due (
 alter table hub.kinds add column journaled boolean not null default true;
 update hub.kinds set journaled = false where name in ('job_records', 'cron_logs', 'audit_log', 'embeddings');
 
+-- Columns that say only when something was last seen: a change of nothing else is not news either.
+alter table hub.kinds add column quiet text[] not null default '{}';
+update hub.kinds set quiet = '{last_sign_in_at}' where name = 'users';
+
 alter table hub.sessions
     add column aal text not null default 'aal1' constraint sessions_aal_listed check (aal in ('aal1', 'aal2')),
     add column amr jsonb not null default '[]';

@@ -99,6 +99,13 @@ language plpgsql security definer set search_path = pg_catalog, public, hub as $
 declare
     who record;
 begin
+    -- The third argument names the columns whose change alone is no news.
+    if tg_argv[2] <> '' and not exists (
+        select from changed c join before b on b.id = c.id
+        where to_jsonb(c) - string_to_array(tg_argv[2], ',') is distinct from to_jsonb(b) - string_to_array(tg_argv[2], ','))
+    then
+        return null;
+    end if;
     who := hub.audit_actor();
     with r as materialized (
         select (n.j ->> 'id')::uuid as id, (n.j ->> tg_argv[0])::uuid as owner, (n.j ->> tg_argv[1])::uuid as person,

@@ -162,14 +162,15 @@ begin
         execute format('create trigger hub_append_only_all before truncate on %s for each statement execute function hub.refuse_change()', tab);
     end if;
     if k.journaled then
-    execute format('create trigger hub_journal_insert after insert on %s referencing new table as changed
-        for each statement execute function hub.journal_insert(%L, %L)', tab, owned_by, person);
-    if not k.append_only then
+        execute format('create trigger hub_journal_insert after insert on %s referencing new table as changed
+            for each statement execute function hub.journal_insert(%L, %L)', tab, owned_by, person);
+    end if;
+    if k.journaled and not k.append_only then
         execute format('create trigger hub_journal_update after update on %s referencing new table as changed old table as before
-            for each statement execute function hub.journal_update(%L, %L)', tab, owned_by, person);
+            for each statement execute function hub.journal_update(%L, %L, %L)', tab, owned_by, person,
+            case when k.quiet <> '{}' then array_to_string(k.quiet || '{updated_at}'::text[], ',') else '' end);
         execute format('create trigger hub_journal_delete after delete on %s referencing old table as before
             for each statement execute function hub.journal_delete(%L, %L)', tab, owned_by, person);
-    end if;
     end if;
 
     -- Links by a foreign key of one column to another kind. A composite one carries the owner and needs no look. Actors are

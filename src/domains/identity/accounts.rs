@@ -519,10 +519,14 @@ pub(super) async fn by_id(tx: &mut Tx, id: Uuid) -> Result<Option<Account>> {
     find(tx, which).await
 }
 
-/// Note that its holder signed in, and keep the password at today's cost if it was rehashed. No, when the account
+/// Note that its holder signed in, and keep the password at today's cost if it was rehashed. None, when the account
 /// is not any more what it was when the password was compared.
-pub(super) async fn signed_in(tx: &mut Tx, seen: &Account, rehashed: Option<&str>) -> Result<bool> {
-    let mut update = Statement::new("update public.users set last_sign_in_at = now()");
+pub(super) async fn signed_in(
+    tx: &mut Tx,
+    seen: &Account,
+    rehashed: Option<&str>,
+) -> Result<Option<Account>> {
+    let mut update = Statement::new("with u as (update public.users set last_sign_in_at = now()");
     if let Some(hash) = rehashed {
         update.sql(", encrypted_password = ").text(hash);
     }
@@ -530,8 +534,10 @@ pub(super) async fn signed_in(tx: &mut Tx, seen: &Account, rehashed: Option<&str
         .sql(" where deleted_at is null and id = ")
         .bind(Bind::Uuid(seen.id))
         .sql(" and encrypted_password is not distinct from ")
-        .bind(Bind::Text(seen.encrypted_password.clone()));
-    Ok(tx.run(update).await? == 1)
+        .bind(Bind::Text(seen.encrypted_password.clone()))
+        .sql(" returning *) ");
+    let accounts = list_after(tx, update, Statement::new("u")).await?;
+    Ok(accounts.into_iter().next())
 }
 
 /// An address in normal form.
@@ -694,7 +700,13 @@ async fn show(tx: &mut Tx, from: Statement) -> Result<Option<Account>> {
 
 /// The accounts among these rows, which are named `u`.
 pub(super) async fn list(tx: &mut Tx, from: Statement) -> Result<Vec<Account>> {
-    let mut select = Statement::<Text>::new(
+    list_after(tx, Statement::default(), from).await
+}
+
+/// The same, after what a `with` does first.
+async fn list_after(tx: &mut Tx, with: Statement, from: Statement) -> Result<Vec<Account>> {
+    let mut select = with.answering::<Text>();
+    select.sql(
         "select json_build_object('id', u.id, 'email', coalesce(u.email, ''), 'phone', u.phone, \
          'encrypted_password', u.encrypted_password, \
          'app_metadata', coalesce(u.raw_app_meta_data, '{}'), 'user_metadata', coalesce(u.raw_user_meta_data, '{}'), \

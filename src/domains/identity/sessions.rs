@@ -199,17 +199,15 @@ pub(super) async fn begin(
     rehashed: Option<&str>,
     from: &Origin,
 ) -> Result<Option<Begun>> {
-    if !accounts::signed_in(tx, seen, rehashed).await? {
-        return Ok(None);
-    }
-    let Some(account) = accounts::by_id(tx, seen.id).await? else {
+    let Some(account) = accounts::signed_in(tx, seen, rehashed).await? else {
         return Ok(None);
     };
     account.may_sign_in()?;
 
     let mut insert = Statement::<(SqlUuid, Text, Jsonb)>::new(
-        "insert into hub.sessions (user_id, role, user_agent, expires_at, amr) values (",
+        "with s as (insert into hub.sessions (user_id, role, user_agent, expires_at, amr) values (",
     );
+    let refresh_token = random_token();
     insert
         .bind(Bind::Uuid(account.id))
         .sql(", 'authenticated', ")
@@ -218,13 +216,16 @@ pub(super) async fn begin(
         .text(LASTS)
         .sql("::interval, ")
         .append(proved_by(method))
-        .sql(") returning id, aal, amr");
+        .sql(
+            ") returning id, aal, amr), t as (insert into hub.refresh_tokens (token_hash, session_id, generation) select ",
+        )
+        .bind(Bind::Bytes(token_hash(&refresh_token)))
+        .sql(", s.id, 0 from s) select id, aal, amr from s");
     let rows: Vec<(Uuid, String, Value)> = tx.load(insert).await?;
     let Some((session, aal, amr)) = rows.into_iter().next() else {
         return Ok(None);
     };
     let proof = Proof { aal, amr };
-    let refresh_token = add_token(tx, session, 0).await?;
     Ok(Some(Begun {
         account,
         session,
