@@ -418,9 +418,16 @@ async fn r_38_killed_during_rotation() {
         assert!(!keys(&hub).is_empty(), "round {round}");
     }
     assert!(killed > 3, "only {killed} were killed");
-    let said: Value =
-        serde_json::from_str(&hub.cli(&["vault", "rotate", "--json"], None).unwrap()).unwrap();
-    assert_eq!(said["unreadable"], 0, "{said}");
+    // Somebody may seal under the key that goes in its very last moment: then it stays, is named, and goes the next time.
+    let mut said = Value::Null;
+    for _ in 0..4 {
+        let rotated = hub.cli(&["vault", "rotate", "--json"], None).unwrap();
+        said = serde_json::from_str(&rotated).unwrap();
+        assert_eq!(said["unreadable"], 0, "{said}");
+        if said["still_needed"] == json!([]) {
+            break;
+        }
+    }
     assert_eq!(said["still_needed"], json!([]));
     over.store(true, Ordering::Relaxed);
     let kept = busy.await.unwrap();
