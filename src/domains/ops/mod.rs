@@ -7,6 +7,10 @@ pub mod retention;
 pub mod rules;
 pub mod written_times;
 
+use diesel::sql_types::Bool;
+
+use crate::base::Result;
+use crate::db::{Statement, Tx};
 use crate::kinds::verbs::Hook;
 use crate::node::domain::Domain;
 use crate::node::work::{Cron, Reaction};
@@ -83,3 +87,13 @@ pub const DOMAIN: Domain = Domain {
         to: rules::react,
     }],
 };
+
+/// Whether the caller runs the hub: the hub itself, a service's key, or a developer.
+async fn is_operator(tx: &mut Tx) -> Result<bool> {
+    let may: Vec<bool> = tx
+        .load(Statement::<Bool>::new(
+            "select current_setting('role') = 'service_role' or coalesce(auth.app_role() = 'developer', false)",
+        ))
+        .await?;
+    Ok(may == [true])
+}

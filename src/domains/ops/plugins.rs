@@ -135,12 +135,7 @@ pub async fn add(tx: &mut Tx, input: Add) -> Result<Value> {
         )
     })?;
     let statements = ddl(&kind)?;
-    let may: Vec<bool> = tx
-        .load(Statement::<Bool>::new(
-            "select current_setting('role') = 'service_role' or coalesce(auth.app_role() = 'developer', false)",
-        ))
-        .await?;
-    if may != [true] {
+    if !super::is_operator(tx).await? {
         return Err(Error::forbidden(
             "42501",
             "Only a developer may add a kind.",

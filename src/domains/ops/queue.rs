@@ -1,11 +1,12 @@
 //! Jobs as people see them: an operator looks at the dead ones and has them tried again, an owner has his own. What
 //! jobs did is forgotten after a while. How they run is the room `jobs`'.
 
-use diesel::sql_types::{Bool, Nullable, Uuid as SqlUuid};
+use diesel::sql_types::{Nullable, Uuid as SqlUuid};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::is_operator;
 use crate::base::{Caller, Error, Result};
 use crate::db::{Bind, Statement, Tx};
 use crate::jobs::{Attempt, Job, Lane, queue};
@@ -70,24 +71,11 @@ pub async fn retry(tx: &mut Tx, input: Retry) -> Result<Value> {
     Ok(json!({ "id": input.id, "status": "enqueued" }))
 }
 
-/// Whether the caller runs the hub.
-async fn is_operator(tx: &mut Tx) -> Result<bool> {
-    if *tx.caller() == Caller::Hub {
-        return Ok(true);
-    }
-    let may: Vec<bool> = tx
-        .load(Statement::<Bool>::new(
-            "select current_setting('role') = 'service_role' or coalesce(auth.app_role() = 'developer', false)",
-        ))
-        .await?;
-    Ok(may == [true])
-}
-
 fn not_yours() -> Error {
     Error::forbidden("42501", "Only a developer lists the jobs of everybody.")
 }
 
-/// Forget jobs, one-time things and answers that nobody needs any more.
+/// Forget jobs, leases and runs of the clock that nobody needs any more; sessions and links are `identity::sweep`'s.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Prune {}
 
@@ -105,8 +93,6 @@ impl Job for Prune {
         node.db
             .write(&Caller::Hub, async |tx| {
                 for over in [
-                    "delete from hub.one_time_links where expires_at < now() - interval '30 days'",
-                    "delete from hub.sessions where expires_at < now()",
                     "delete from hub.leases where until < now() - interval '1 day'",
                     "delete from public.cron_logs where executed_at < now() - interval '90 days'",
                 ] {
