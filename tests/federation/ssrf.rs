@@ -3,7 +3,6 @@
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
-use std::path::PathBuf;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -51,10 +50,10 @@ fn settings(lines: &str) -> anyhow::Result<Config> {
     std::fs::create_dir_all(&folder)?;
     std::fs::write(folder.join("made-open.toml"), lines)?;
     let config = load(&Flags {
-        data_dir: Some(folder.display().to_string()),
+        data_dir: Some(folder.clone()),
         ..Flags::default()
     });
-    let _ = std::fs::remove_dir_all(PathBuf::from(&folder));
+    let _ = std::fs::remove_dir_all(&folder);
     config
 }
 
