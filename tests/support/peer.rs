@@ -764,8 +764,15 @@ impl Actor {
         )
     }
 
-    /// The same document with this actor's proof.
+    /// The same document with this actor's proof, and with the context that knows what a proof is.
     pub fn proved(&self, document: &Value) -> Value {
+        let mut document = document.clone();
+        if document["@context"].is_string() {
+            document["@context"] = json!([
+                document["@context"],
+                "https://w3id.org/security/data-integrity/v1"
+            ]);
+        }
         let mut proof = json!({
             "type": "DataIntegrityProof",
             "cryptosuite": "eddsa-jcs-2022",
@@ -775,12 +782,11 @@ impl Actor {
             "@context": document["@context"],
         });
         let mut message = sha256(&serde_jcs::to_vec(&proof).unwrap());
-        message.extend(sha256(&serde_jcs::to_vec(document).unwrap()));
+        message.extend(sha256(&serde_jcs::to_vec(&document).unwrap()));
         let value = self.keys.ed25519.sign(&message);
         proof["proofValue"] = json!(format!("z{}", bs58::encode(value).into_string()));
-        let mut proved = document.clone();
-        proved["proof"] = proof;
-        proved
+        document["proof"] = proof;
+        document
     }
 
     /// Send, signed as almost everybody does.
