@@ -284,6 +284,17 @@ impl Hub {
         row.query_one(query, &[]).await.unwrap().get(0)
     }
 
+    /// A text from the database; none when there is no row, or nothing in it.
+    pub async fn text(&self, query: &str) -> Option<String> {
+        let row = self.hub.database.admin().await;
+        row.query_opt(query, &[]).await.unwrap()?.get(0)
+    }
+
+    /// The inbox that all its actors share.
+    pub fn shared_inbox(&self) -> String {
+        format!("{}/ap/inbox", self.public)
+    }
+
     /// Wait until a query of the database counts what is expected.
     pub async fn counts(&self, query: &str, expected: i64) {
         let start = Instant::now();

@@ -600,7 +600,10 @@ impl Peer {
 
     /// Somebody of any type, with more in the document; null takes something out.
     pub fn actor(&self, kind: &str, name: &str, keys: Arc<Keys>, more: Value) -> Actor {
-        let id = format!("{}/users/{name}", self.origin());
+        let id = match more["id"].as_str() {
+            Some(id) => id.to_owned(),
+            None => format!("{}/users/{name}", self.origin()),
+        };
         let mut document = json!({
             "@context": ["https://www.w3.org/ns/activitystreams", "https://w3id.org/security/v1", "https://www.w3.org/ns/did/v1", "https://w3id.org/security/multikey/v1"],
             "id": id,
@@ -623,12 +626,13 @@ impl Peer {
             }
         }
         self.serve(&format!("/users/{name}"), &document);
+        let user = document["preferredUsername"].as_str().unwrap_or(name);
         let found = json!({
-            "subject": format!("acct:{name}@{}", self.host),
+            "subject": format!("acct:{user}@{}", self.host),
             "aliases": [id],
             "links": [{ "rel": "self", "type": ACTIVITY, "href": id }],
         });
-        for resource in [format!("acct:{name}@{}", self.host), id.clone()] {
+        for resource in [format!("acct:{user}@{}", self.host), id.clone()] {
             let resource: String =
                 url::form_urlencoded::byte_serialize(resource.as_bytes()).collect();
             self.found_by(&resource, &found);
@@ -642,6 +646,7 @@ impl Peer {
         Actor {
             peer: self.clone(),
             name: name.to_owned(),
+            key_id: format!("{id}#main-key"),
             id,
             keys,
             document,
@@ -716,6 +721,7 @@ pub struct Actor {
     pub peer: Peer,
     pub name: String,
     pub id: String,
+    pub key_id: String,
     pub keys: Arc<Keys>,
     pub document: Value,
 }
@@ -827,7 +833,7 @@ impl Actor {
         let url = url::Url::parse(url).unwrap();
         let host = &url[url::Position::BeforeHost..url::Position::AfterPort];
         let path = &url[url::Position::BeforePath..url::Position::AfterQuery];
-        let key = format!("{}#main-key", self.id);
+        let key = &self.key_id;
         let now = chrono::Utc::now();
         let digest = body.map(|body| BASE64.encode(sha256(body)));
         match scheme {
