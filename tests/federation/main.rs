@@ -12,3 +12,4 @@ mod support;
 
 mod peers_payloads;
 mod rig;
+mod ssrf;

@@ -52,10 +52,30 @@ const CRATES: &[(&str, &[&str], &str)] = &[
         &["net"],
         "net is the only way out of the process",
     ),
+    ("rustls", &["net"], "TLS outwards is the client's"),
+    ("webpki_roots", &["net"], "whom to trust is the client's"),
+    (
+        "hickory_resolver",
+        &["net"],
+        "names are looked up where addresses are judged",
+    ),
     (
         "activitypub_federation",
         &["fed"],
         "one adapter implements its traits",
+    ),
+    ("sfv", &["fed"], "signatures of RFC 9421 are read there"),
+    ("serde_jcs", &["fed"], "proofs are made and read there"),
+    ("bs58", &["fed"], "the spelling of keys and proofs"),
+    (
+        "http_signature_normalization",
+        &["fed"],
+        "requests are signed and read there",
+    ),
+    (
+        "aws_lc_rs",
+        &["base", "db", "domains", "fed"],
+        "doors and generic rows ask base for what they need of it",
     ),
     (
         "diesel",
