@@ -290,6 +290,14 @@ impl Hub {
         row.query_opt(query, &[]).await.unwrap()?.get(0)
     }
 
+    /// Under which URL others know a post.
+    pub async fn url_of(&self, post: &Value) -> String {
+        let id = post["id"].as_str().unwrap();
+        let query = format!("select federated_ap_id from posts where id = '{id}'");
+        self.until("the post has its URL", async || self.text(&query).await)
+            .await
+    }
+
     /// The inbox that all its actors share.
     pub fn shared_inbox(&self) -> String {
         format!("{}/ap/inbox", self.public)
