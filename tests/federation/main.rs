@@ -10,4 +10,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod fedify;
+mod hostile;
+mod peers_payloads;
+mod rig;
 mod ssrf;
