@@ -1,5 +1,6 @@
 //! The HTTP doors. No rules here: a door finds out who asks, calls one function, and says the answer in its dialect.
 
+pub mod ap;
 pub mod gate;
 pub mod health;
 pub mod hub;
@@ -34,6 +35,7 @@ pub fn routes(routes: &mut web::ServiceConfig) {
         .route("/first", web::post().to(pages::first_account))
         .route("/api/kinds", web::post().to(hub::kinds::add))
         .route("/api/kinds", web::get().to(hub::kinds::list))
+        .configure(ap::routes)
         .configure(supabase::auth_admin::routes)
         .configure(supabase::auth_factors::routes)
         .configure(supabase::auth::routes)
