@@ -73,7 +73,7 @@ fn s_80_what_is_deep_long_or_crowded_is_refused() {
         flaw(&format!("{{\"a\":\"{}\"}}", "a".repeat(LONGEST))),
         Some(Malformed::TooLong)
     );
-    let keys: String = (0..120_000).map(|n| format!("\"{n:x}\":1,")).collect();
+    let keys: String = (0..100_500).map(|n| format!("\"{n:x}\":1,")).collect();
     assert_eq!(
         flaw(&format!("{{{keys}\"end\":1}}")),
         Some(Malformed::TooMany)

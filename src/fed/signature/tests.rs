@@ -295,11 +295,25 @@ fn the_headers_that_we_send_are_those_of_the_contract() {
 #[test]
 fn the_older_way_is_read_by_others() {
     use base64::Engine as _;
-    let sent = Sent::post(Scheme::Cavage);
+    let url = Url::parse(&format!("https://hub.example{PATH}")).unwrap();
+    // That one asks the real clock.
+    let signed = sign(
+        Scheme::Cavage,
+        "POST",
+        &url,
+        Some(BODY),
+        KEY_ID,
+        &RSA,
+        crate::base::clock::now(),
+    );
+    let headers = signed
+        .into_iter()
+        .chain([("host".to_owned(), "hub.example".to_owned())])
+        .collect();
     let config = http_signature_normalization::Config::new()
+        .set_expiration(std::time::Duration::from_secs(3600))
         .mastodon_compat()
         .require_digest();
-    let headers = sent.headers.iter().cloned().collect();
     let unverified = config.begin_verify("POST", PATH, headers).unwrap();
     assert_eq!(unverified.key_id(), KEY_ID);
     assert!(unverified.verify(|signature, text| {
