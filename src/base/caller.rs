@@ -9,10 +9,20 @@ pub enum Caller {
     Anonymous,
     /// The holder of a session, a person's or a service's; what it may do is read from its row each time.
     Session(Uuid),
+    /// An actor of another server, known by a signature: his row of `ap_actors` and his address. He reads what row
+    /// security lets actors read, and never has the hub's rights.
+    Remote(Remote),
     /// The hub itself: sign-up, jobs, start-up.
     Hub,
     /// The hub on behalf of an account, with that account's rights and no more. Made by jobs, never by a door.
     For(Behalf),
+}
+
+/// An actor of another server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remote {
+    pub id: Uuid,
+    pub uri: String,
 }
 
 /// For whom the hub acts, and why.

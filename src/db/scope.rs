@@ -5,7 +5,7 @@ use diesel::sql_types::{Nullable, Text};
 use super::Db;
 use super::statement::{Bind, Statement};
 use super::tx::Tx;
-use crate::base::caller::Behalf;
+use crate::base::caller::{Behalf, Remote};
 use crate::base::{Caller, Error, Result, door};
 
 /// What the statement that enters answers with; only whether there is a row matters.
@@ -36,6 +36,7 @@ pub fn enter(caller: &Caller) -> Statement<Settings> {
         Caller::Anonymous => return constant("anon"),
         // On behalf of somebody: the hub enters as itself first, since it alone may look accounts up.
         Caller::Hub | Caller::For(_) => return constant("service_role"),
+        Caller::Remote(remote) => return actor(remote),
         Caller::Session(session) => *session,
     };
     let mut statement = Statement::new(
@@ -93,6 +94,27 @@ fn constant(role: &str) -> Statement<Settings> {
     statement
         .text(door::current())
         .sql(format!(", true), set_config('role', '{role}', true)"));
+    statement
+}
+
+/// An actor of another server: no account, but his address in the claims, for the policies that know actors.
+fn actor(remote: &Remote) -> Statement<Settings> {
+    let mut statement = Statement::new(
+        "select set_config('request.jwt.claims', jsonb_build_object('role', 'authenticated', 'user_role', 'remote', \
+         'actor', ",
+    );
+    statement
+        .text(&remote.uri)
+        .sql("::text, 'actor_id', ")
+        .bind(Bind::Uuid(remote.id))
+        .sql(
+            ")::text, true), set_config('request.jwt.claim.sub', '', true), \
+             set_config('request.jwt.claim.role', 'authenticated', true), \
+             set_config('request.jwt.claim.tenant_id', '', true), \
+             set_config('request.jwt.claim.user_role', 'remote', true), set_config('request.door', ",
+        )
+        .text(door::current())
+        .sql(", true), set_config('role', 'authenticated', true)");
     statement
 }
 

@@ -24,6 +24,8 @@ pub struct Action {
     pub about: &'static str,
     /// Names of the arguments with their SQL types, for descriptions and for GET.
     pub arguments: &'static [(&'static str, &'static str)],
+    /// The argument that may name an actor or an object elsewhere: it is looked up before the transaction opens.
+    pub looks_up: Option<&'static str>,
     /// The behaviour.
     pub run: for<'a> fn(&'a mut Tx, Value) -> Running<'a>,
 }
@@ -32,6 +34,14 @@ pub struct Action {
 pub type Running<'a> = Pin<Box<dyn Future<Output = Result<Value>> + 'a>>;
 
 impl Action {
+    /// The same verb, whose argument may name something elsewhere.
+    pub const fn looking_up(self, argument: &'static str) -> Self {
+        Self {
+            looks_up: Some(argument),
+            ..self
+        }
+    }
+
     /// Do it, and note in the audit log that it was done where it may have changed something (MO-56).
     pub async fn perform(&self, tx: &mut Tx, input: Value) -> Result<Value> {
         let done = (self.run)(tx, input).await?;

@@ -2,6 +2,7 @@
 
 use crate::kinds::actions::Action;
 use crate::kinds::verbs::Hook;
+use crate::node::incoming::{Hears, Shows};
 use crate::node::work::{Cron, JobEntry, Reaction};
 
 /// What a domain plugs into the machinery.
@@ -19,6 +20,10 @@ pub struct Domain {
     pub crons: &'static [Cron],
     /// What it does about changes.
     pub reactions: &'static [Reaction],
+    /// What it does about activities of other servers.
+    pub hears: &'static [Hears],
+    /// What it shows to other servers.
+    pub shows: &'static [Shows],
 }
 
 impl Domain {
@@ -30,6 +35,8 @@ impl Domain {
         jobs: &[],
         crons: &[],
         reactions: &[],
+        hears: &[],
+        shows: &[],
     };
 }
 
@@ -82,6 +89,7 @@ macro_rules! action {
             reads_only: $reads,
             about: $about,
             arguments: &[$(($name, $type)),*],
+            looks_up: None,
             run: |tx, input| Box::pin(async move {
                 let input = $crate::node::domain::input(input)?;
                 let done = $run(tx, input).await?;

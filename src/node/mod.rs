@@ -1,9 +1,12 @@
 //! The plug board: what every door and job is handed. Types and sockets only, no logic of any domain.
 
 pub mod domain;
+pub mod incoming;
 pub mod witness;
 pub mod work;
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
@@ -19,6 +22,7 @@ use crate::kinds::verbs::Hooks;
 use crate::kinds::{Kinds, catalog};
 use crate::net::Net;
 use domain::Domain;
+use incoming::{Hears, Meaning, Shows};
 use witness::Witness;
 use work::{Cron, JobEntry, Reaction};
 
@@ -36,7 +40,16 @@ pub struct Node {
     domains: &'static [Domain],
     kinds: Arc<RwLock<Arc<Kinds>>>,
     stopping: Arc<AtomicBool>,
+    /// How something elsewhere is looked up for a caller who waits; federation plugs it in.
+    pub look_up: OnceLock<LookUp>,
 }
+
+/// Learn who or what a name of another server stands for: `@user@host`, or the address of an actor or an object. What is
+/// known already costs nothing.
+pub type LookUp = for<'a> fn(&'a Node, &'a Caller, &'a str) -> Looking<'a>;
+
+/// A look-up under way.
+pub type Looking<'a> = Pin<Box<dyn Future<Output = Result<()>> + 'a>>;
 
 impl Node {
     /// A hub over a database; closed until [`Node::open`] was called.
@@ -58,6 +71,7 @@ impl Node {
             domains,
             kinds: Arc::default(),
             stopping: Arc::default(),
+            look_up: OnceLock::new(),
         }
     }
 
@@ -74,6 +88,7 @@ impl Node {
             domains: self.domains,
             kinds: self.kinds.clone(),
             stopping: self.stopping.clone(),
+            look_up: self.look_up.clone(),
         }
     }
 
@@ -147,11 +162,36 @@ impl Node {
         self.domains.iter().flat_map(|domain| domain.reactions)
     }
 
+    /// Who hears activities of this meaning, in the order of the domains.
+    pub fn hears(&self, meaning: Meaning) -> impl Iterator<Item = &'static Hears> + use<> {
+        self.domains
+            .iter()
+            .flat_map(|domain| domain.hears)
+            .filter(move |hears| hears.meaning == meaning)
+    }
+
+    /// Who shows what is behind this part of an address.
+    pub fn shows(&self, path: &str) -> Option<&'static Shows> {
+        self.domains
+            .iter()
+            .flat_map(|domain| domain.shows)
+            .find(|shows| shows.path == path)
+    }
+
     /// Call a verb by name.
     pub async fn act(&self, caller: &Caller, name: &str, input: Value) -> Result<Value> {
         let action = self.action(name).ok_or_else(|| {
             Error::missing("action.unknown", format!("There is no action {name}."))
         })?;
+        self.perform(caller, action, input).await
+    }
+
+    /// Run a verb in a transaction of its own; what it names elsewhere is looked up before.
+    pub async fn perform(&self, caller: &Caller, action: &Action, input: Value) -> Result<Value> {
+        let named = action.looks_up.and_then(|name| input.get(name));
+        if let (Some(named), Some(look_up)) = (named.and_then(Value::as_str), self.look_up.get()) {
+            look_up(self, caller, named).await?;
+        }
         self.db
             .write(caller, async |tx| action.perform(tx, input.clone()).await)
             .await

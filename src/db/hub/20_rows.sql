@@ -51,6 +51,12 @@ begin
         return;
     end if;
     claims := current_setting('request.jwt.claims', true)::jsonb;
+    if claims ->> 'actor' is not null then
+        -- Somebody of another server.
+        kind := 'user';
+        name := claims ->> 'actor';
+        return;
+    end if;
     if claims ->> 'session_id' is null then
         kind := 'system';
         name := 'hub';

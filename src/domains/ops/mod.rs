@@ -86,6 +86,7 @@ pub const DOMAIN: Domain = Domain {
         name: "ops.rules",
         to: rules::react,
     }],
+    ..Domain::EMPTY
 };
 
 /// Whether the caller runs the hub: the hub itself, a service's key, or a developer.

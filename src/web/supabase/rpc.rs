@@ -84,9 +84,7 @@ async fn run(
             Told::new("PGRST102", "The arguments of an action are one JSON object").status(400),
         )));
     }
-    node.db
-        .write(caller, async |tx| action.perform(tx, input.clone()).await)
-        .await
+    node.perform(caller, action, input).await
 }
 
 /// Arguments of a GET are text; those that are not text in the action are read as JSON.
