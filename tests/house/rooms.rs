@@ -74,7 +74,7 @@ const CRATES: &[(&str, &[&str], &str)] = &[
     ),
     (
         "aws_lc_rs",
-        &["base", "db", "domains", "fed"],
+        &["base", "net", "db", "domains", "fed"],
         "doors and generic rows ask base for what they need of it",
     ),
     (
