@@ -24,9 +24,22 @@ alter table follows
     add constraint follows_has_one_side check (num_nonnulls(owner_id, dao_id) = 1),
     add constraint follows_sides_key unique nulls not distinct (owner_id, dao_id, actor_id, direction);
 
-select hub.unregister_kind(name) from hub.kinds
-where name in ('ap_keys', 'ap_activities', 'ap_deliveries', 'ap_received', 'ap_hosts', 'ap_inboxes', 'ap_domains', 'ap_tombstones');
-drop table ap_tombstones, ap_domains, ap_inboxes, ap_hosts, ap_received, ap_deliveries, ap_activities, ap_keys;
+select hub.unregister_kind('ap_tombstones');
+drop table ap_tombstones;
+select hub.unregister_kind('ap_domains');
+drop table ap_domains;
+select hub.unregister_kind('ap_inboxes');
+drop table ap_inboxes;
+select hub.unregister_kind('ap_hosts');
+drop table ap_hosts;
+select hub.unregister_kind('ap_received');
+drop table ap_received;
+select hub.unregister_kind('ap_deliveries');
+drop table ap_deliveries;
+select hub.unregister_kind('ap_activities');
+drop table ap_activities;
+select hub.unregister_kind('ap_keys');
+drop table ap_keys;
 
 update hub.kinds set hidden = array_remove(hidden, 'document'), quiet = '{}' where name = 'ap_actors';
 drop index ap_actors_node_idx;

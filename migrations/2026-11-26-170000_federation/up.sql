@@ -187,8 +187,7 @@ create table ap_domains (
     expires_at timestamptz,
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
-    constraint ap_domains_domain_key unique (domain),
-    constraint ap_domains_domain_fits check (domain = lower(domain) and domain !~ '[\s/@]|\.$')
+    constraint ap_domains_domain_key unique (domain)
 );
 comment on table ap_domains is 'What is held of other domains; a rule covers the domain''s sub-domains as well.';
 comment on column ap_domains.domain is 'In lower case and punycode, without a dot at its end.';
