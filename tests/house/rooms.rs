@@ -57,6 +57,19 @@ const CRATES: &[(&str, &[&str], &str)] = &[
         &["fed"],
         "one adapter implements its traits",
     ),
+    ("sfv", &["fed"], "signatures of RFC 9421 are read there"),
+    ("serde_jcs", &["fed"], "proofs are made and read there"),
+    ("bs58", &["fed"], "the spelling of keys and proofs"),
+    (
+        "http_signature_normalization",
+        &["fed"],
+        "requests are signed and read there",
+    ),
+    (
+        "aws_lc_rs",
+        &["base", "db", "domains", "fed"],
+        "doors and generic rows ask base for what they need of it",
+    ),
     (
         "diesel",
         &[
