@@ -1,6 +1,7 @@
 //! Every setting of the hub: built-in defaults, then `made-open.toml`, then the environment, then flags.
 //! Nothing else reads the environment.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -83,6 +84,12 @@ pub struct Config {
     /// After how many seconds without a word from the process that runs a job another takes it
     /// (`MADE_OPEN_JOBS_LEASE_SECONDS`).
     pub jobs_lease_seconds: u32,
+    /// on lets the hub talk to peers on this machine, for tests (`MADE_OPEN_ALLOW_PRIVATE_PEERS`).
+    #[serde(deserialize_with = "on_or_off")]
+    pub allow_private_peers: bool,
+    /// Addresses of peers by name, which only `allow_private_peers` makes count (`MADE_OPEN_TEST_RESOLVE`).
+    #[serde(default, deserialize_with = "named_addresses")]
+    pub test_resolve: Vec<(String, IpAddr)>,
     /// Where mail goes out; without it mail is written into files in the data directory (`SMTP_URL`).
     pub smtp_url: Option<Secret>,
     /// Whom mail of the hub comes from (`MADE_OPEN_MAIL_FROM`).
@@ -134,6 +141,7 @@ struct Defaults {
     jobs_width: usize,
     jobs_pool: usize,
     jobs_lease_seconds: u32,
+    allow_private_peers: bool,
     mail_from: &'static str,
     log_format: &'static str,
     log_requests: bool,
@@ -168,7 +176,8 @@ fn is_setting(key: &str) -> bool {
                 .strip_suffix("_file")
                 .is_some_and(|key| key == setting.name)
     });
-    key != "config" && !is_file && !key.starts_with("postgres_") && !key.starts_with("test_")
+    let is_of_tests = key.starts_with("test_") && key != "test_resolve";
+    key != "config" && !is_file && !key.starts_with("postgres_") && !is_of_tests
 }
 
 /// What holds when nobody says otherwise.
@@ -190,6 +199,7 @@ fn defaults() -> Defaults {
         jobs_width: 16,
         jobs_pool: 4,
         jobs_lease_seconds: 30,
+        allow_private_peers: false,
         mail_from: "Made Open <hub@localhost>",
         log_format: "text",
         log_requests: false,
@@ -420,6 +430,27 @@ fn addresses<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Vec<url::Url>,
                         "expected addresses like https://app.example, found {text}"
                     ))
                 })
+        })
+        .collect()
+}
+
+fn named_addresses<'de, D: serde::Deserializer<'de>>(
+    from: D,
+) -> Result<Vec<(String, IpAddr)>, D::Error> {
+    comma_separated(from)?
+        .into_iter()
+        .map(|text| {
+            let named = text.split_once('=').and_then(|(name, address)| {
+                Some((
+                    name.trim().to_ascii_lowercase(),
+                    address.trim().parse().ok()?,
+                ))
+            });
+            named.ok_or_else(|| {
+                serde::de::Error::custom(format!(
+                    "expected names and addresses like a.hub.test=127.0.0.1, found {text}"
+                ))
+            })
         })
         .collect()
 }

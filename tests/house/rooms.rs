@@ -52,6 +52,13 @@ const CRATES: &[(&str, &[&str], &str)] = &[
         &["net"],
         "net is the only way out of the process",
     ),
+    ("rustls", &["net"], "TLS outwards is the client's"),
+    ("webpki_roots", &["net"], "whom to trust is the client's"),
+    (
+        "hickory_resolver",
+        &["net"],
+        "names are looked up where addresses are judged",
+    ),
     (
         "activitypub_federation",
         &["fed"],

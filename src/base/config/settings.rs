@@ -43,6 +43,7 @@ const TABLES: &str = "The table door";
 const ACCOUNTS: &str = "Accounts";
 const VAULT: &str = "The vault";
 const JOBS: &str = "Jobs";
+const PEERS: &str = "Other hubs";
 const MAIL: &str = "Mail";
 const LIMITS: &str = "Limits";
 const SEEING: &str = "Logs and figures";
@@ -202,6 +203,23 @@ pub const SETTINGS: &[Setting] = &[
         "seconds",
         "How long a job stays with a process that has stopped saying that it works on it.",
     ),
+    plain(
+        PEERS,
+        "allow_private_peers",
+        "on or off",
+        "On: peers may be on this machine (127.0.0.0/8, ::1), speak plain http and have a port in their addresses; nothing \
+         else private becomes reachable. For tests alone: whoever may name an address would reach this machine's other \
+         programs through the hub.",
+    ),
+    Setting {
+        otherwise: Some("none"),
+        ..plain(
+            PEERS,
+            "test_resolve",
+            "name=address, comma-separated",
+            "Addresses of peers by name, like `a.hub.test=127.0.0.1`, for tests. Without `allow_private_peers` it is ignored.",
+        )
+    },
     Setting {
         is_secret: true,
         otherwise: Some("letters become files in the data directory, below `mail`"),

@@ -1,0 +1,13 @@
+//! Federation, tried against real peers: Fedify, a hostile sender, peers by script, and other hubs.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "a test that panics has said what is wrong"
+)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod ssrf;
