@@ -10,4 +10,6 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod peers_payloads;
+mod rig;
 mod ssrf;

@@ -10,8 +10,11 @@
 )]
 
 pub mod database;
+pub mod fedify;
 pub mod hub;
+pub mod hubs;
 pub mod mail;
+pub mod peer;
 pub mod people;
 pub mod server;
 
