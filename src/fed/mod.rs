@@ -4,7 +4,10 @@
 //! documents · `trust` who may say what about which object · `document` strict reading · `vocab` words and context.
 
 pub mod crypto;
+pub mod deliver;
 pub mod document;
+pub mod keys;
+pub mod outbox;
 pub mod proof;
 pub mod signature;
 pub mod trust;
