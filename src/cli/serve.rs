@@ -20,12 +20,15 @@ use crate::domains::ops::audit::attempts;
 use crate::domains::vault::{keys, sealing};
 use crate::events;
 use crate::fed::apply::Applier;
+use crate::fed::deliver::Deliverer;
 use crate::jobs::runner::Runner;
 use crate::node::Node;
 use crate::web as doors;
 
 /// Connections for applying what other servers say: one for the many that need nothing else, the others for the rest.
 const APPLYING: usize = 4;
+/// Connections of the deliverer: it reads and writes by turns.
+const DELIVERY_POOL: usize = 2;
 
 /// Serve the hub.
 #[derive(Args, Default)]
@@ -65,10 +68,12 @@ pub fn run(config: &Config, serve: &Serve) -> anyhow::Result<()> {
             }
         }
         let gate = web::Data::new(doors::gate::Gate::new(&node));
+        let shelf = web::Data::new(doors::ap::shelf::Shelf::new());
         let figures = figures_apart(&node)?;
         let server = doors::server(
             web::Data::from(node.clone()),
             gate.clone(),
+            shelf.clone(),
             listener,
             workers(),
         )?;
@@ -89,6 +94,7 @@ pub fn run(config: &Config, serve: &Serve) -> anyhow::Result<()> {
         }
         let workers = start_workers(&node, &found.url)?;
         let applier = start_applier(&node, &found.url)?;
+        let deliverer = start_deliverer(&node, &found.url)?;
         let cord = workers.cord();
         welcome(&node, &config).await?;
 
@@ -97,6 +103,7 @@ pub fn run(config: &Config, serve: &Serve) -> anyhow::Result<()> {
             status = ended(found.embedded.as_mut()) => Some(status),
             () = follow_catalogue(&node, &found.url) => None,
             () = events::react::follow(&node, &found.url) => None,
+            () = shelf.follow(&found.url) => None,
             () = &mut auditing => None,
             hung_up = reload_on_hangup(&node) => hung_up.map(|()| None)?,
             () = tidy_up(&gate) => None,
@@ -109,7 +116,7 @@ pub fn run(config: &Config, serve: &Serve) -> anyhow::Result<()> {
         }
         note("Stopping: finishing what is under way …");
         tokio::select! {
-            ((), ()) = async { tokio::join!(handle.stop(true), async { tokio::join!(workers.stop(), applier.stop()); }) } => drop(serving.await),
+            ((), (), (), ()) = async { tokio::join!(handle.stop(true), workers.stop(), applier.stop(), deliverer.stop()) } => drop(serving.await),
             () = ends.told_to_stop() => {
                 note("Stopping at once.");
                 cord.pull();
@@ -143,6 +150,12 @@ fn start_workers(node: &Node, url: &str) -> anyhow::Result<Runner> {
 fn start_applier(node: &Node, url: &str) -> anyhow::Result<Applier> {
     let db = node.db.for_jobs(url, APPLYING)?;
     Ok(Applier::start(Arc::new(node.beside(db)), url.to_owned()))
+}
+
+/// Deliveries leave over connections of their own, so that a crowd of jobs does not hold them up.
+fn start_deliverer(node: &Node, url: &str) -> anyhow::Result<Deliverer> {
+    let db = node.db.for_jobs(url, DELIVERY_POOL)?;
+    Ok(Deliverer::start(Arc::new(node.beside(db)), url.to_owned()))
 }
 
 /// Keep what the process knows out of core dumps and from other processes of the same user. The database's server was

@@ -5,12 +5,18 @@
 //! `meaning` what an activity is about. The other half: `policy` with whom · `remote` whatever is fetched · `inbox` what
 //! comes in, up to its author · `intake` where it is kept · `apply` what follows from it.
 
+pub mod actors;
 pub mod apply;
+pub mod collections;
 pub mod crypto;
+pub mod deliver;
+pub mod discovery;
 pub mod document;
 pub mod inbox;
 pub mod intake;
+pub mod keys;
 pub mod meaning;
+pub mod outbox;
 pub mod policy;
 pub mod proof;
 pub mod remote;

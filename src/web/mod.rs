@@ -47,6 +47,7 @@ pub fn routes(routes: &mut web::ServiceConfig) {
 pub fn server(
     node: web::Data<Node>,
     gate: web::Data<gate::Gate>,
+    shelf: web::Data<ap::shelf::Shelf>,
     listener: TcpListener,
     workers: usize,
 ) -> std::io::Result<Server> {
@@ -56,6 +57,7 @@ pub fn server(
         App::new()
             .app_data(node.clone())
             .app_data(gate.clone())
+            .app_data(shelf.clone())
             .wrap(from_fn(gate::pass))
             .wrap(from_fn(watch::pass))
             .configure(routes)

@@ -311,7 +311,7 @@ fn verified(got: &Value) -> bool {
 }
 
 async fn hub() -> Hub {
-    Hub::start("a", "", &[]).await
+    Hub::at_localhost().await
 }
 
 /// A post's URL for others.

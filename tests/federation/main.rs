@@ -10,8 +10,10 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod activitypub_testing;
 mod fedify;
 mod hostile;
 mod peers_payloads;
 mod rig;
 mod ssrf;
+mod two_hubs;

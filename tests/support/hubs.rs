@@ -42,15 +42,15 @@ pub struct Member {
 }
 
 impl Hub {
-    /// A hub alone, that reaches these further names (`p1.peer.test=127.0.0.1,…`), with more settings.
+    /// A hub called `NAME.hub.test`, that reaches these further names (`p1.peer.test=127.0.0.1,…`), with more settings.
     pub async fn start(name: &str, resolve: &str, settings: &[(&str, &str)]) -> Self {
-        Self::start_on(
-            TestDatabase::new().await,
-            &format!("{name}.hub.test"),
-            resolve,
-            settings,
-        )
-        .await
+        let name = format!("{name}.hub.test");
+        Self::start_on(TestDatabase::new().await, &name, resolve, settings).await
+    }
+
+    /// A hub at `localhost`: what is no test of Rust resolves no other name.
+    pub async fn at_localhost() -> Self {
+        Self::start_on(TestDatabase::new().await, "localhost", "", &[]).await
     }
 
     /// Hubs that know each other's names.
@@ -318,6 +318,52 @@ impl Hub {
             );
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
+    }
+
+    /// As if the time until the next attempt were over: what failed is tried again at once.
+    pub async fn hurry(&self) {
+        let admin = self.hub.database.admin().await;
+        admin
+            .batch_execute(
+                "update ap_deliveries set next_at = now() where state = 'waiting' and next_at > now();
+                 update ap_received set next_at = now() where state = 'waiting' and next_at > now();
+                 update ap_hosts set retry_at = now() where retry_at > now()",
+            )
+            .await
+            .unwrap();
+    }
+
+    /// Change a row through the interface.
+    pub async fn changes(&self, who: &Member, table: &str, row: &Value, change: Value) {
+        self.writes(who, Method::PATCH, table, row, Some(change))
+            .await;
+    }
+
+    /// Delete a row through the interface.
+    pub async fn deletes(&self, who: &Member, table: &str, row: &Value) {
+        self.writes(who, Method::DELETE, table, row, None).await;
+    }
+
+    async fn writes(
+        &self,
+        who: &Member,
+        method: Method,
+        table: &str,
+        row: &Value,
+        change: Option<Value>,
+    ) {
+        let path = format!("/rest/v1/{table}?id=eq.{}", row["id"].as_str().unwrap());
+        let mut request = who.person.ask(&self.hub, method, &path);
+        if let Some(change) = change {
+            request = request.json(&change);
+        }
+        let answer = request.send().await.unwrap();
+        let status = answer.status();
+        assert!(
+            status.is_success(),
+            "{path}: {status} {}",
+            answer.text().await.unwrap()
+        );
     }
 
     /// Look again and again until there is something.

@@ -1,14 +1,5 @@
 -- Federation: actors of other servers as they tell of themselves.
 
--- The rule that holds for a server: its own or that of the nearest domain above it, as long as it has not run out.
-create or replace function hub.host_policy(host text) returns public.ap_domains
-language sql stable set search_path = pg_catalog, hub, public as $$
-    select d from ap_domains d
-    where (split_part(lower(host), ':', 1) = d.domain or split_part(lower(host), ':', 1) like '%.' || d.domain or d.domain = host)
-      and (d.expires_at is null or d.expires_at > now())
-    order by length(d.domain) desc limit 1
-$$;
-
 -- Keep an actor of another server as it was told, with all its keys and no others. Null for one that is local, that has deleted
 -- itself, or that is known in a newer version unless this one comes from its server just now. A key that another actor has shown is only taken over by whose document it is
 -- a part of.

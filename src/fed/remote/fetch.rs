@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use moka::future::Cache;
 use url::Url;
+use uuid::Uuid;
 
 use super::{LATER, Unreached};
-use crate::base::clock;
-use crate::fed::crypto::PrivateKey;
+use crate::base::{Caller, clock};
 use crate::fed::document::{Document, LONGEST};
+use crate::fed::keys::{self, Signer};
 use crate::fed::signature::{self, Scheme};
-use crate::fed::{policy, trust};
+use crate::fed::{actors, policy, trust};
 use crate::net::http::{Budget, DEADLINE, Method, Reply, Request};
 use crate::node::Node;
 
@@ -29,13 +30,6 @@ const AWAY: Duration = Duration::from_secs(30);
 
 /// Longest that a peer's `Retry-After` counts.
 const LONGEST_WAIT: u64 = 60 * 60;
-
-/// Who asks: the id of a key, and the key.
-#[derive(Clone)]
-pub struct Signer {
-    pub key_id: String,
-    pub key: PrivateKey,
-}
 
 /// What came, and from which address in the end.
 #[derive(Debug)]
@@ -143,7 +137,7 @@ async fn send(
         Wanted::Jrd => ACCEPT_JRD,
     };
     let mut headers = vec![("accept".to_owned(), accept.to_owned())];
-    if let Some(Signer { key_id, key }) = signer
+    if let Some(signer) = signer
         && wanted == Wanted::Activity
     {
         headers.extend(signature::sign(
@@ -151,8 +145,8 @@ async fn send(
             "GET",
             url,
             None,
-            key_id,
-            key,
+            &signer.rsa_id,
+            &signer.rsa,
             clock::now(),
         ));
     }
@@ -195,10 +189,42 @@ fn wait_of(reply: &Reply) -> Duration {
         })
 }
 
-/// The key that public things are fetched with: the instance actor's (R16); none while there is none.
-pub async fn signer(node: &Node, signed_by: Option<uuid::Uuid>) -> Option<Arc<Signer>> {
-    let _ = (node, signed_by);
-    None
+struct Signers(Cache<Option<Uuid>, Arc<Signer>>);
+
+/// Who asks: the local actor whom something is addressed to, else the instance actor (R16). Where there is no key, as while
+/// the vault is shut, the question goes unsigned.
+pub async fn signer(node: &Node, signed_by: Option<Uuid>) -> Option<Arc<Signer>> {
+    let known = node.part(|_| {
+        Signers(
+            Cache::builder()
+                .max_capacity(1_000)
+                .time_to_live(Duration::from_secs(30))
+                .build(),
+        )
+    });
+    if let Some(signer) = known.0.get(&signed_by).await {
+        return Some(signer);
+    }
+    let found = node
+        .db
+        .write(&Caller::Hub, async |tx| {
+            let actor = match signed_by {
+                Some(actor) => actor,
+                None => actors::node(tx).await?.id,
+            };
+            keys::signer(tx, actor).await
+        })
+        .await;
+    match found {
+        Ok(signer) => {
+            known.0.insert(signed_by, signer.clone()).await;
+            Some(signer)
+        }
+        Err(error) => {
+            tracing::warn!(event = "fetched_unsigned", cause = %error);
+            None
+        }
+    }
 }
 
 #[cfg(test)]

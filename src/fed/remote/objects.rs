@@ -5,7 +5,8 @@ use url::Url;
 use uuid::Uuid;
 
 use super::Unreached;
-use super::fetch::{self, Fetched, Signer, Wanted};
+use super::fetch::{self, Fetched, Wanted};
+use crate::fed::keys::Signer;
 use crate::fed::trust;
 use crate::net::http::Budget;
 use crate::node::Node;
