@@ -116,6 +116,12 @@ pub fn node(config: &Config, url: &str) -> anyhow::Result<Arc<Node>> {
     if let Some(url) = &config.public_url {
         hub.set_public_url(url.clone());
     }
+    if config.limits {
+        hub.set_actor_limits(ActorLimits {
+            follows: config.limit_follows,
+            reports: config.limit_reports,
+        });
+    }
     hub.set_keyring(Arc::new(keys::ring(config)));
     let db = Db::of(hub.clone(), url, config.database_pool)?;
     let probe = Db::of(hub, url, 1)?;
