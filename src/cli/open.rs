@@ -8,6 +8,7 @@ use anyhow::Context;
 use super::note;
 use crate::base::Hub;
 use crate::base::config::{self, Config};
+use crate::base::hub::ActorLimits;
 use crate::db::embedded::Embedded;
 use crate::db::{Db, bootstrap, migrate};
 use crate::domains;
