@@ -1,5 +1,6 @@
 update hub.kinds set read_only = array_remove(array_remove(read_only, 'poll'), 'hidden_at'),
-    public_when = $$visibility in ('public', 'unlisted')$$
+    public_when = $$visibility in ('public', 'unlisted')$$,
+    also_read_when = 'id in (select a.post_id from post_audience a where a.user_id = auth.uid())'
 where name = 'posts';
 alter table posts drop constraint posts_type_listed;
 delete from posts where type = 'Question';

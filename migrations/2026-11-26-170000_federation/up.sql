@@ -241,5 +241,8 @@ comment on column posts.poll is 'A poll from elsewhere: {options: [{name, votes}
 comment on column posts.hidden_at is 'Set: its author''s server or its author is blocked or limited here; it comes back when that ends.';
 create index posts_author_actor_id_idx on posts (author_actor_id);
 update hub.kinds set read_only = read_only || '{poll,hidden_at}',
-    public_when = $$visibility in ('public', 'unlisted') and hidden_at is null$$
+    public_when = $$visibility in ('public', 'unlisted') and hidden_at is null$$,
+    also_read_when = $$id in (select a.post_id from post_audience a where a.user_id = auth.uid())
+        or (auth.app_role() = 'remote' and owner_id is not null
+            and (hub.remote_is_named(id) or (visibility = 'followers' and hub.remote_follows(owner_id))))$$
 where name = 'posts';

@@ -11,6 +11,7 @@ use super::keyring::Keyring;
 pub struct Hub {
     public_url: OnceLock<Url>,
     keyring: OnceLock<Arc<Keyring>>,
+    handle_domain: OnceLock<String>,
 }
 
 impl Hub {
@@ -22,6 +23,16 @@ impl Hub {
     /// Say the address; the first word counts.
     pub fn set_public_url(&self, url: Url) {
         self.public_url.get_or_init(|| url);
+    }
+
+    /// The domain of the hub's handles, where it is another than its address's.
+    pub fn handle_domain(&self) -> Option<&str> {
+        self.handle_domain.get().map(String::as_str)
+    }
+
+    /// Say the domain of handles; the first word counts.
+    pub fn set_handle_domain(&self, domain: String) {
+        self.handle_domain.get_or_init(|| domain);
     }
 
     /// What seals and opens secrets; without one the vault is shut and everything else serves.

@@ -61,10 +61,12 @@ pub fn run(config: &Config, serve: &Serve) -> anyhow::Result<()> {
             }
         }
         let gate = web::Data::new(doors::gate::Gate::new(&node));
+        let shelf = web::Data::new(doors::ap::shelf::Shelf::new());
         let figures = figures_apart(&node)?;
         let server = doors::server(
             web::Data::from(node.clone()),
             gate.clone(),
+            shelf.clone(),
             listener,
             workers(),
         )?;
@@ -92,6 +94,7 @@ pub fn run(config: &Config, serve: &Serve) -> anyhow::Result<()> {
             status = ended(found.embedded.as_mut()) => Some(status),
             () = follow_catalogue(&node, &found.url) => None,
             () = events::react::follow(&node, &found.url) => None,
+            () = shelf.follow(&found.url) => None,
             () = &mut auditing => None,
             hung_up = reload_on_hangup(&node) => hung_up.map(|()| None)?,
             () = tidy_up(&gate) => None,

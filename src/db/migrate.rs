@@ -23,6 +23,7 @@ const REPLACEABLE: &[(&str, &str)] = &[
     ("10_callers", include_str!("hub/10_callers.sql")),
     ("20_rows", include_str!("hub/20_rows.sql")),
     ("30_kinds", include_str!("hub/30_kinds.sql")),
+    ("40_actors", include_str!("hub/40_actors.sql")),
     ("50_identity", include_str!("hub/50_identity.sql")),
     ("50_machinery", include_str!("hub/50_machinery.sql")),
     ("50_vault", include_str!("hub/50_vault.sql")),

@@ -3,8 +3,13 @@
 //! The pure half needs no network, database or clock: `crypto` keys · `signature` signed requests · `proof` signed
 //! documents · `trust` who may say what about which object · `document` strict reading · `vocab` words and context.
 
+pub mod actors;
+pub mod collections;
 pub mod crypto;
+pub mod discovery;
 pub mod document;
+pub mod keys;
+pub mod outbox;
 pub mod proof;
 pub mod signature;
 pub mod trust;

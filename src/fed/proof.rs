@@ -1,6 +1,9 @@
 //! Integrity proofs of documents (FEP-8b32, `eddsa-jcs-2022`): whoever passes a document on need not be trusted.
 //! Whose key it is, and whether that one owns the document, is the caller's question.
 
+#[cfg(test)]
+mod tests;
+
 use aws_lc_rs::digest;
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Map, Number, Value, json};

@@ -1,6 +1,9 @@
 //! Who may say what: origins, owners, and which embedded copies are believed (FEP-fe34).
 //! Compared are whole ids and whole origins, never hosts or beginnings of text; the database's part is the caller's.
 
+#[cfg(test)]
+mod tests;
+
 use serde_json::Value;
 use url::{Host, Url};
 

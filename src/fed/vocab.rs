@@ -1,6 +1,9 @@
 //! Words of the wire: the context that every document of ours carries, names of types, and readers of one-or-many.
 //! What the words mean to our own rows is written where those rows live.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::LazyLock;
 
 use serde_json::{Value, json};

@@ -177,6 +177,8 @@ impl Peers {
             .pool_max_idle_per_host(KEPT)
             .pool_idle_timeout(KEPT_FOR)
             .http2_max_header_list_size(LONGEST_HEAD)
+            .http2_keep_alive_interval(DEADLINE)
+            .http2_keep_alive_timeout(DEADLINE)
             .build()
             .context("the HTTP client cannot be made")?;
         Ok(Self { client, relaxed })
@@ -190,6 +192,11 @@ impl Peers {
     /// Read an address that somebody else wrote: what a parser would have to mend first is none.
     pub fn read(&self, text: &str) -> Result<Url, Refused> {
         target::read(text, self.relaxed)
+    }
+
+    /// Where a redirect leads: an address of its own, or a path on the host that answered. It is asked by another `send`.
+    pub fn hop(&self, from: &Url, location: &str) -> Result<Url, Refused> {
+        target::hop(from, location, self.relaxed)
     }
 
     /// Send a request and read the answer. The status of an answer to a POST counts from the moment it is there, whatever

@@ -68,7 +68,8 @@ begin
 
     -- Definer helpers belong to the owner, whom FORCE binds as well: they may read memberships and whether an account
     -- stands, append to the audit log, and forget secrets that no row names any more.
-    if k.name in ('users', 'user_profile', 'dao_members', 'channel_members', 'workspace_members', 'onto_project_members', 'onto_actors') then
+    if k.name in ('users', 'user_profile', 'dao_members', 'channel_members', 'workspace_members', 'onto_project_members', 'onto_actors',
+        'ap_actors', 'follows', 'post_audience', 'blocks') then
         execute format('create policy kernel on public.%I for select to made_open_owner using (true)', k.name);
     elsif k.name in ('key_store', 'user_calendar_tokens', 'user_integration_credentials', 'channels', 'datastores') then
         execute format('create policy kernel on public.%I for select to made_open_owner using (true)', k.name);

@@ -81,10 +81,28 @@ fn name_is_public(name: &str, relaxed: Relaxed) -> Result<(), Refused> {
     }
 }
 
+/// Where a redirect leads: an address, or a path on the same host.
+pub(super) fn hop(from: &Url, location: &str, relaxed: Relaxed) -> Result<Url, Refused> {
+    if !location.starts_with('/') {
+        return read(location, relaxed);
+    }
+    if location.starts_with("//") || !is_clean(location) {
+        return Err(Refused::BadUrl);
+    }
+    let url = from.join(location).map_err(|_| Refused::BadUrl)?;
+    check(&url, relaxed)?;
+    Ok(url)
+}
+
+/// Whether a text holds nothing that a parser would drop or turn into something else.
+fn is_clean(text: &str) -> bool {
+    let is_clean = |c: char| !c.is_control() && !c.is_whitespace() && c != '\\';
+    text.len() <= LONGEST && text.chars().all(is_clean)
+}
+
 /// Read an address that somebody else wrote. Only what needs no mending is one.
 pub(super) fn read(text: &str, relaxed: Relaxed) -> Result<Url, Refused> {
-    let is_clean = |c: char| !c.is_control() && !c.is_whitespace() && c != '\\';
-    if text.len() > LONGEST || !text.chars().all(is_clean) {
+    if !is_clean(text) {
         return Err(Refused::BadUrl);
     }
     let Some((scheme, rest)) = text.split_once("://") else {
@@ -225,6 +243,34 @@ mod tests {
             {
                 assert_eq!(check(&url, STRICT), Err(refused), "{text}");
             }
+        }
+    }
+
+    #[test]
+    fn s_68_a_hop_is_as_good_as_a_first_address() {
+        let from = Url::parse("https://coop.example/users/a?b=c").unwrap();
+        for (location, url) in [
+            ("/users/b", "https://coop.example/users/b"),
+            ("/", "https://coop.example/"),
+            ("/a/../b", "https://coop.example/b"),
+            ("/@evil.example", "https://coop.example/@evil.example"),
+            ("https://other.example/x", "https://other.example/x"),
+        ] {
+            assert_eq!(hop(&from, location, STRICT).unwrap().as_str(), url);
+        }
+        for (location, refused) in [
+            ("//evil.example/", Refused::BadUrl),
+            ("/\\evil.example/", Refused::BadUrl),
+            ("/\t/evil.example/", Refused::BadUrl),
+            ("/a b", Refused::BadUrl),
+            ("", Refused::BadUrl),
+            ("b", Refused::BadUrl),
+            ("http://coop.example/users/a", Refused::BadScheme),
+            ("https://coop.example:8443/", Refused::BadPort),
+            ("file:///etc/passwd", Refused::BadScheme),
+            ("https://127.0.0.1/", Refused::IpLiteral),
+        ] {
+            assert_eq!(hop(&from, location, STRICT), Err(refused), "{location:?}");
         }
     }
 

@@ -9,6 +9,8 @@ pub enum Door {
     Rest,
     Auth,
     Api,
+    /// What other servers read and write.
+    Wire,
     Page,
 }
 
@@ -60,6 +62,16 @@ const ROUTES: &[(&str, Use)] = &[
     ("/", Use::Page),
     ("/first", Use::SignInPage),
     ("/api/kinds", Use::Rows),
+    ("/ap/actor", Use::Rows),
+    ("/ap/actor/{}", Use::Rows),
+    ("/ap/{}/{}", Use::Rows),
+    ("/ap/{}/{}/{}", Use::Rows),
+    ("/ns/hub/v1", Use::Page),
+    ("/.well-known/webfinger", Use::Page),
+    ("/.well-known/host-meta", Use::Page),
+    ("/.well-known/nodeinfo", Use::Page),
+    ("/nodeinfo/{}", Use::Page),
+    ("/@{}", Use::Page),
     ("/rest/v1", Use::Rows),
     ("/rest/v1/", Use::Rows),
     ("/rest/v1/rpc/{}", Use::Rows),
@@ -167,6 +179,8 @@ pub fn door(path: &str) -> Door {
         Door::Auth
     } else if begins("/api") {
         Door::Api
+    } else if begins("/ap") || begins("/.well-known") || begins("/nodeinfo") || begins("/ns") {
+        Door::Wire
     } else {
         Door::Page
     }

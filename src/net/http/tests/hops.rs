@@ -61,7 +61,7 @@ async fn s_69_a_ring_of_redirects_ends_with_the_budget() {
             break spent;
         }
         let reply = peers.send(get(&url)).await.unwrap();
-        url = url.join(reply.header("location").unwrap()).unwrap();
+        url = peers.hop(&url, reply.header("location").unwrap()).unwrap();
     };
     assert_eq!(ended, Spent);
     assert_eq!(peer.heads().len(), 20);

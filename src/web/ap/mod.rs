@@ -1,0 +1,36 @@
+//! The `activitypub` door: what other servers read here and say to us. It finds out who asks, calls one function and says
+//! the answer; every rule stands in `fed` and in the domains.
+
+pub mod objects;
+pub mod shelf;
+pub mod well_known;
+pub mod who;
+
+use actix_web::web;
+
+/// Every route of this door.
+pub fn routes(routes: &mut web::ServiceConfig) {
+    routes
+        .route(
+            "/.well-known/webfinger",
+            web::get().to(well_known::webfinger),
+        )
+        .route(
+            "/.well-known/host-meta",
+            web::get().to(well_known::host_meta),
+        )
+        .route(
+            "/.well-known/nodeinfo",
+            web::get().to(well_known::nodeinfo_links),
+        )
+        .route("/nodeinfo/{version}", web::get().to(well_known::nodeinfo))
+        .route("/ns/hub/v1", web::get().to(well_known::context))
+        .route("/@{handle}", web::get().to(well_known::profile))
+        .service(objects::reads("/ap/actor", objects::node))
+        .service(objects::reads("/ap/actor/{collection}", objects::of_node))
+        .service(objects::reads("/ap/{path}/{id}", objects::one))
+        .service(objects::reads(
+            "/ap/{path}/{id}/{collection}",
+            objects::part,
+        ));
+}
