@@ -155,6 +155,13 @@ fn is_hidden(c: char) -> bool {
             | '\u{00ad}' | '\u{061c}' | '\u{180e}' | '\u{e0000}'..='\u{e007f}')
 }
 
+/// A short name for what a text says, the same on every machine.
+pub fn tag(text: &str) -> String {
+    let sum = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes());
+    let short = sum.as_ref().iter().take(12);
+    short.map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// The beginning of a text, whole characters.
 pub fn excerpt(text: &str, most: usize) -> String {
     let mut cut: String = text.chars().take(most).collect();

@@ -4,9 +4,9 @@
 use std::time::Duration;
 
 use actix_web::web::Bytes;
-use aws_lc_rs::digest;
 use moka::sync::Cache;
 
+use crate::base::text;
 use crate::db::{migrate, pool};
 
 /// How many documents are kept.
@@ -23,17 +23,10 @@ pub struct Rendered {
 impl Rendered {
     /// A document with the tag of what it says.
     pub fn new(status: u16, body: String) -> Self {
-        let sum = digest::digest(&digest::SHA256, body.as_bytes());
-        let tag: String = sum
-            .as_ref()
-            .iter()
-            .take(12)
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
         Self {
             status,
+            etag: format!("\"{}\"", text::tag(&body)),
             body: Bytes::from(body),
-            etag: format!("\"{tag}\""),
         }
     }
 }
