@@ -22,6 +22,8 @@ grant execute on function hub.take_key(text, bytea, bytea), hub.keep_answer(text
 grant select, delete on hub.idempotency_keys to service_role;
 grant execute on function hub.secret_rows(uuid, uuid, text, text[]) to service_role;
 grant execute on function hub.emit(text, text, uuid, uuid) to service_role;
+-- A handle that somebody had is not given to an actor.
+grant execute on function hub.handle_hash(text) to service_role;
 grant select, insert, update on hub.readers to service_role;
 grant select, insert on hub.daily_briefs to service_role;
 grant execute on function hub.waits_for(text[], text, text) to service_role;
