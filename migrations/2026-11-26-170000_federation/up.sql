@@ -64,6 +64,7 @@ create table ap_activities (
     is_public boolean not null default false,
     is_private boolean not null default false,
     hosts text[] not null default '{}',
+    key_id uuid references ap_keys (id) on delete set null,
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
     constraint ap_activities_uri_key unique (uri)
@@ -71,9 +72,11 @@ create table ap_activities (
 comment on table ap_activities is 'What local actors said; kept 90 days, because peers that were down ask for it.';
 comment on column ap_activities.body is 'The bytes that are sent, once and for all.';
 comment on column ap_activities.is_private is 'Only for the actors it names; never in a feed of others.';
+comment on column ap_activities.key_id is 'Set: the key its requests are signed with, instead of the actor''s present one.';
 comment on column ap_activities.hosts is 'The servers it was addressed to at that time.';
 create unique index ap_activities_seq_idx on ap_activities (seq);
 create index ap_activities_actor_id_seq_idx on ap_activities (actor_id, seq);
+create index ap_activities_key_id_idx on ap_activities (key_id);
 create index ap_activities_object_uri_idx on ap_activities (object_uri);
 create index ap_activities_created_at_idx on ap_activities (created_at);
 select hub.register_kind('ap_activities', domain => 'fed', scope => 'operators', title => 'uri', client_writes => '{}', hidden => '{tx}');

@@ -19,9 +19,13 @@ use crate::domains::identity::{accounts, deletion};
 use crate::domains::ops::audit::attempts;
 use crate::domains::vault::{keys, sealing};
 use crate::events;
+use crate::fed::deliver::Deliverer;
 use crate::jobs::runner::Runner;
 use crate::node::Node;
 use crate::web as doors;
+
+/// Connections of the deliverer: it reads and writes by turns.
+const DELIVERY_POOL: usize = 2;
 
 /// Serve the hub.
 #[derive(Args, Default)]
@@ -86,6 +90,7 @@ pub fn run(config: &Config, serve: &Serve) -> anyhow::Result<()> {
             return Err(error);
         }
         let workers = start_workers(&node, &found.url)?;
+        let deliverer = start_deliverer(&node, &found.url)?;
         let cord = workers.cord();
         welcome(&node, &config).await?;
 
@@ -107,7 +112,7 @@ pub fn run(config: &Config, serve: &Serve) -> anyhow::Result<()> {
         }
         note("Stopping: finishing what is under way …");
         tokio::select! {
-            ((), ()) = async { tokio::join!(handle.stop(true), workers.stop()) } => drop(serving.await),
+            ((), (), ()) = async { tokio::join!(handle.stop(true), workers.stop(), deliverer.stop()) } => drop(serving.await),
             () = ends.told_to_stop() => {
                 note("Stopping at once.");
                 cord.pull();
@@ -135,6 +140,12 @@ pub fn run(config: &Config, serve: &Serve) -> anyhow::Result<()> {
 fn start_workers(node: &Node, url: &str) -> anyhow::Result<Runner> {
     let db = node.db.for_jobs(url, node.config.jobs_pool)?;
     Ok(Runner::start(Arc::new(node.beside(db)), url.to_owned()))
+}
+
+/// Deliveries leave over connections of their own, so that a crowd of jobs does not hold them up.
+fn start_deliverer(node: &Node, url: &str) -> anyhow::Result<Deliverer> {
+    let db = node.db.for_jobs(url, DELIVERY_POOL)?;
+    Ok(Deliverer::start(Arc::new(node.beside(db)), url.to_owned()))
 }
 
 /// Keep what the process knows out of core dumps and from other processes of the same user. The database's server was

@@ -127,7 +127,10 @@ impl Document {
 
     /// Its id.
     pub fn id(&self) -> Option<&str> {
-        self.value.get("id").and_then(Value::as_str)
+        self.value
+            .get("id")
+            .and_then(Value::as_str)
+            .filter(|id| !id.is_empty())
     }
 
     /// The id of who acts: the only one, or none.

@@ -6,6 +6,7 @@
 pub mod actors;
 pub mod collections;
 pub mod crypto;
+pub mod deliver;
 pub mod discovery;
 pub mod document;
 pub mod keys;

@@ -1,21 +1,133 @@
-//! stub
-use crate::base::Result;
-use crate::db::Tx;
-use serde_json::Value;
+//! Saying something: the activity as the bytes that will be sent, once and for all, and a delivery for each inbox that is
+//! to have it, in the transaction of whatever it is about. Sending is `deliver`'s.
+
+use chrono::{SecondsFormat, Utc};
+use diesel::sql_types::BigInt;
+use serde_json::{Map, Value};
 use uuid::Uuid;
+
+use super::vocab::{self, PUBLIC};
+use super::{keys, proof};
+use crate::base::{Error, Result};
+use crate::db::{Bind, Statement, Tx};
+
+/// Where deliverers hear that something was said.
+pub const NEWS: &str = "hub_deliveries";
+
+/// What a local actor wants to say.
+#[derive(Clone, Debug, Default)]
 pub struct Outgoing {
+    /// The row of the local actor that speaks.
     pub actor: Uuid,
+    /// Type, object and whatever belongs to it; who speaks, to whom, when and the proof are added.
     pub activity: Value,
+    /// Addresses of actors, the public, or the speaker's followers.
     pub to: Vec<String>,
     pub cc: Vec<String>,
+    /// What it is about: what goes to one host about one thing arrives in order.
     pub about: Option<String>,
+    /// Actors that get it without being named, such as those who had an earlier version.
     pub also: Vec<String>,
+    /// For those it names and nobody else.
     pub is_private: bool,
 }
+
+/// What was said.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Published {
     pub id: Uuid,
     pub uri: String,
 }
-pub async fn publish(_tx: &mut Tx, _o: Outgoing) -> Result<Published> {
-    todo!()
+
+/// Say it, in this transaction and with the hub's rights: it is delivered if the transaction is committed.
+pub async fn publish(tx: &mut Tx, outgoing: Outgoing) -> Result<Published> {
+    let id = Uuid::now_v7();
+    let public_url = tx
+        .hub()
+        .public_url()
+        .ok_or_else(|| Error::busy("The hub does not know its own address yet."))?;
+    let uri = format!(
+        "{}/ap/activities/{id}",
+        public_url.as_str().trim_end_matches('/')
+    );
+    let signer = keys::signer(tx, outgoing.actor).await?;
+
+    let now = Utc::now();
+    let mut activity = dressed(&outgoing, &uri, &signer.actor_uri, now)?;
+    proof::prove(&mut activity, &signer.ed25519_id, &signer.ed25519, now)?;
+    let body = serde_json::to_string(&activity).map_err(Error::broken)?;
+
+    let put = put(&outgoing, id, &uri, &activity, body);
+    let _: Vec<i64> = tx.as_hub(async |tx| tx.load(put.clone()).await).await?;
+    Ok(Published { id, uri })
+}
+
+/// The activity as it is sent, but for its proof.
+fn dressed(
+    outgoing: &Outgoing,
+    uri: &str,
+    actor: &str,
+    now: chrono::DateTime<Utc>,
+) -> Result<Value> {
+    let Value::Object(given) = &outgoing.activity else {
+        return Err(Error::broken(anyhow::anyhow!("an activity is an object")));
+    };
+    let mut activity = Map::new();
+    activity.insert("@context".to_owned(), vocab::context().clone());
+    activity.insert("id".to_owned(), uri.into());
+    activity.insert("actor".to_owned(), actor.into());
+    let published = now.to_rfc3339_opts(SecondsFormat::Millis, true);
+    activity.insert("published".to_owned(), published.into());
+    for (name, people) in [("to", &outgoing.to), ("cc", &outgoing.cc)] {
+        if !people.is_empty() {
+            activity.insert(name.to_owned(), people.clone().into());
+        }
+    }
+    // Nobody is addressed behind the others' backs, and a proof is made over what is sent.
+    for (name, value) in given {
+        let is_ours =
+            matches!(name.as_str(), "bto" | "bcc" | "proof") || activity.contains_key(name);
+        if !is_ours && !value.is_null() {
+            activity.insert(name.clone(), value.clone());
+        }
+    }
+    Ok(Value::Object(activity))
+}
+
+fn put(
+    outgoing: &Outgoing,
+    id: Uuid,
+    uri: &str,
+    activity: &Value,
+    body: String,
+) -> Statement<BigInt> {
+    let texts = |texts: &[String]| Bind::Texts(texts.iter().cloned().map(Some).collect());
+    let named: Vec<String> = outgoing.to.iter().chain(&outgoing.cc).cloned().collect();
+    let is_public = named.iter().any(|name| name == PUBLIC);
+    let object = activity.get("object").and_then(vocab::id);
+    let lane = outgoing.about.as_deref().unwrap_or(uri);
+    let mut put = Statement::new("select hub.publish_activity(");
+    put.bind(Bind::Uuid(id))
+        .sql(", ")
+        .text(uri)
+        .sql(", ")
+        .bind(Bind::Uuid(outgoing.actor))
+        .sql(", ")
+        .text(vocab::kind(activity).unwrap_or_default())
+        .sql(", ")
+        .bind(Bind::Text(object.map(str::to_owned)))
+        .sql(", ")
+        .text(body)
+        .sql(", ")
+        .bind(texts(&named))
+        .sql(", ")
+        .bind(texts(&outgoing.also))
+        .sql(", ")
+        .text(is_public.to_string())
+        .sql("::boolean, ")
+        .text(outgoing.is_private.to_string())
+        .sql("::boolean, ")
+        .text(lane)
+        .sql(")");
+    put
 }

@@ -104,9 +104,15 @@ pub fn owns(actor: &str, object: &Value) -> bool {
     owner(object) == Some(actor) && vocab::id(object).is_some_and(|id| same_origin(id, actor))
 }
 
-/// Whether an activity's id is its actor's server's to give (R10).
+/// Whether an activity's id is its one actor's server's to give (R10), whatever its type.
 pub fn own_id(activity: &Value) -> bool {
-    vocab::is_activity(activity) && owner(activity).is_some_and(|actor| owns(actor, activity))
+    let text = |key: &str| activity.get(key).map(vocab::many);
+    match (text("id"), text("actor")) {
+        (Some([Value::String(id)]), Some([actor])) => {
+            vocab::id(actor).is_some_and(|actor| same_origin(id, actor))
+        }
+        _ => false,
+    }
 }
 
 /// How far an embedded copy of an object is to be believed.

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 /// Everybody.
 pub const PUBLIC: &str = "https://www.w3.org/ns/activitystreams#Public";
 
-/// The context of ActivityStreams.
+/// The context of `ActivityStreams`.
 pub const ACTIVITYSTREAMS: &str = "https://www.w3.org/ns/activitystreams";
 
 /// What an actor's `implements` names if it is a hub.

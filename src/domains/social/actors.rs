@@ -11,7 +11,7 @@ use crate::db::{Bind, Statement, Tx};
 use crate::fed::actors::{self, Local};
 use crate::fed::outbox::{self, Outgoing};
 use crate::fed::vocab::PUBLIC;
-use crate::fed::{collections, keys};
+use crate::fed::collections;
 use crate::kinds::verbs::Later;
 use crate::node::Node;
 use crate::node::work::{Attempt, Change, Job};
@@ -521,13 +521,6 @@ pub async fn update(tx: &mut Tx, input: Update) -> Result<Value> {
         .ok_or_else(|| Error::missing("actor.not_found", "The actor is gone."))?;
     tell_changed(tx, &actor).await?;
     actors::document(tx, &actor).await
-}
-
-/// Sign with new keys from now on.
-pub async fn rotate_keys(tx: &mut Tx, input: Which) -> Result<Value> {
-    let actor = speaker(tx, input.id).await?;
-    keys::rotate(tx, actor.id).await?;
-    Ok(json!({ "id": actor.id, "rotated": true }))
 }
 
 /// Where an actor moves.

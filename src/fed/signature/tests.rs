@@ -221,6 +221,21 @@ fn what_we_sign_verifies_both_ways_with_both_keys() {
 }
 
 #[test]
+fn what_we_ask_peers_for_is_what_we_accept() {
+    let asked: sfv::Dictionary = sfv::Parser::new(ACCEPT_SIGNATURE).parse().unwrap();
+    let Some(sfv::ListEntry::InnerList(list)) = asked.get("sig1") else {
+        panic!("a list")
+    };
+    let names: Vec<&str> = list
+        .items
+        .iter()
+        .filter_map(|item| item.bare_item.as_string())
+        .map(sfv::StringRef::as_str)
+        .collect();
+    assert_eq!(names, ["@method", "@target-uri", "content-digest"]);
+}
+
+#[test]
 fn a_port_is_part_of_the_host() {
     let ours = Url::parse("http://localhost:8080").unwrap();
     for scheme in [Scheme::Cavage, Scheme::Rfc9421] {

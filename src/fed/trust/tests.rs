@@ -224,6 +224,12 @@ fn r10_an_activity_has_an_id_of_its_actors_server() {
     assert!(!with("https://other.example/ap/activities/1", ALICE));
     assert!(!with("", ALICE));
     assert!(!with("urn:uuid:1", "urn:uuid:2"));
+    assert!(own_id(
+        &json!({"type": "Unheard", "id": "https://hub.example/1", "actor": {"id": ALICE}})
+    ));
+    assert!(!own_id(
+        &json!({"type": "Create", "id": "https://hub.example/1", "actor": [ALICE, "https://hub.example/b"]})
+    ));
     assert!(!own_id(
         &json!({"type": "Create", "id": "https://hub.example/1"})
     ));

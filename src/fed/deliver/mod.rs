@@ -1,0 +1,369 @@
+//! Deliveries leave: a thread that takes hosts with something due, sends a few letters to each at a time, and writes down
+//! in groups what became of them. Several processes share the work; a host is one's at a time.
+//!
+//! `lanes` what is in our hands · `rows` what is in the tables · `send` one exchange · `back_off` waits.
+
+pub mod back_off;
+mod lanes;
+mod rows;
+mod send;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use moka::sync::Cache;
+use tokio::sync::{Notify, watch};
+use tokio::task::{JoinSet, LocalSet};
+use uuid::Uuid;
+
+use self::lanes::{Lanes, Width};
+use self::rows::{Due, Health, Told, Word};
+use self::send::{Answer, Letter};
+use super::{keys, outbox};
+use crate::base::{Caller, Result};
+use crate::db::pool;
+use crate::net::http::Bytes;
+use crate::node::Node;
+
+/// Without news, how often it is looked for what has become due.
+const POLL: Duration = Duration::from_secs(2);
+
+/// However much news there is, how often it is looked.
+const BREATH: Duration = Duration::from_millis(25);
+
+/// How long an ended letter waits for others to be written down with it, and with how many.
+const TOGETHER: Duration = Duration::from_millis(40);
+const ENOUGH: usize = 200;
+
+/// How long the tables are left alone when the database does not answer.
+const AWAY: Duration = Duration::from_secs(2);
+
+/// How long what is under way may take once the hub was asked to stop; a request has ten seconds.
+const LAST_ORDERS: Duration = Duration::from_secs(8);
+
+/// How many bytes of bodies are remembered.
+const REMEMBERED: u64 = 32 * 1024 * 1024;
+
+/// The deliverer of this process.
+pub struct Deliverer {
+    shared: Arc<Shared>,
+    thread: std::thread::JoinHandle<()>,
+}
+
+struct Shared {
+    node: Arc<Node>,
+    /// Names this process in leases; another start is another holder.
+    holder: String,
+    lease: Duration,
+    width: Width,
+    wake: Notify,
+    stop: watch::Sender<bool>,
+    bodies: Cache<Uuid, Bytes>,
+}
+
+/// A letter and how it ended.
+type Landed = (Letter, Answer);
+
+impl Deliverer {
+    /// Start to deliver; `url` is where news of the outbox is heard.
+    pub fn start(node: Arc<Node>, url: String) -> Self {
+        let shared = Arc::new(Shared {
+            lease: Duration::from_secs(u64::from(node.config.jobs_lease_seconds.max(3))),
+            width: Width {
+                per_host: 4,
+                total: 256,
+            },
+            node,
+            holder: format!("{}-{}", std::process::id(), Uuid::new_v4().simple()),
+            wake: Notify::new(),
+            stop: watch::Sender::new(false),
+            bodies: Cache::builder()
+                .weigher(|_, body: &Bytes| u32::try_from(body.len()).unwrap_or(u32::MAX))
+                .max_capacity(REMEMBERED)
+                .build(),
+        });
+        let handle = tokio::runtime::Handle::current();
+        let thread = {
+            let shared = shared.clone();
+            std::thread::spawn(move || {
+                let local = LocalSet::new();
+                handle.block_on(local.run_until(async {
+                    let mut stop = shared.stop.subscribe();
+                    tokio::select! {
+                        () = shared.listen(&url) => {}
+                        () = shared.work() => {}
+                        () = async {
+                            drop(stop.wait_for(|is_over| *is_over).await);
+                            tokio::time::sleep(LAST_ORDERS + AWAY).await;
+                        } => {}
+                    }
+                }));
+            })
+        };
+        Self { shared, thread }
+    }
+
+    /// Take nothing more, wait for what is under way, give the hosts back.
+    pub async fn stop(self) {
+        self.shared.stop.send_replace(true);
+        self.shared.wake.notify_one();
+        let joined = tokio::task::spawn_blocking(move || drop(self.thread.join()));
+        drop(tokio::time::timeout(LAST_ORDERS + AWAY + AWAY, joined).await);
+        if let Err(error) = rows::release(&self.shared.node.db, &self.shared.holder).await {
+            tracing::debug!(event = "lease_not_given_back", cause = %error);
+        }
+    }
+}
+
+impl Shared {
+    fn is_stopping(&self) -> bool {
+        *self.stop.borrow()
+    }
+
+    async fn listen(&self, url: &str) {
+        loop {
+            match pool::listen(url, outbox::NEWS).await {
+                Ok(mut news) => {
+                    while news.recv().await.is_some() {
+                        while news.try_recv().is_ok() {}
+                        self.wake.notify_one();
+                    }
+                }
+                Err(error) => tracing::warn!(event = "cannot_listen", cause = %error),
+            }
+            tokio::time::sleep(AWAY).await;
+        }
+    }
+
+    /// Until told to stop.
+    async fn work(&self) {
+        let mut lanes = Lanes::new(self.width);
+        let mut under_way: JoinSet<Landed> = JoinSet::new();
+        let mut ended: Vec<Told> = Vec::new();
+        let mut health: HashMap<String, Health> = HashMap::new();
+        let mut looks = true;
+        let mut looked = Instant::now();
+        let mut renewed = Instant::now();
+        loop {
+            if looks && lanes.has_room() && !self.is_stopping() {
+                looked = Instant::now();
+                match self.look(&mut lanes).await {
+                    Ok(more) => looks = more,
+                    Err(error) => {
+                        tracing::warn!(event = "deliveries_not_read", cause = %error);
+                        tokio::time::sleep(AWAY).await;
+                    }
+                }
+            }
+            if !self.is_stopping() {
+                for letter in lanes.take() {
+                    let node = self.node.clone();
+                    under_way.spawn(async move {
+                        let answer = send::send(&node.net.peers, &letter).await;
+                        (letter, answer)
+                    });
+                }
+            }
+            if self.is_stopping() && (under_way.is_empty()) {
+                break;
+            }
+
+            let oldest = ended.is_empty();
+            tokio::select! {
+                Some(done) = under_way.join_next(), if !under_way.is_empty() => {
+                    note(&mut lanes, &mut ended, &mut health, done);
+                }
+                () = self.wake.notified() => {
+                    looks = true;
+                    tokio::time::sleep(BREATH.saturating_sub(looked.elapsed())).await;
+                }
+                () = tokio::time::sleep(if oldest { POLL } else { TOGETHER }) => {
+                    looks = looks || looked.elapsed() >= POLL;
+                }
+            }
+            while let Some(done) = under_way.try_join_next() {
+                note(&mut lanes, &mut ended, &mut health, done);
+            }
+            if ended.len() >= ENOUGH || (!ended.is_empty() && (!oldest || under_way.is_empty())) {
+                looks = true;
+                self.settle(&mut lanes, &mut ended, &mut health).await;
+            }
+            if renewed.elapsed() >= self.lease / 4 {
+                renewed = Instant::now();
+                self.renew(&mut lanes).await;
+            }
+        }
+        self.settle(&mut lanes, &mut ended, &mut health).await;
+    }
+
+    /// Take what is due. Whether there is likely more.
+    async fn look(&self, lanes: &mut Lanes) -> Result<bool> {
+        let most = rows::Most {
+            hosts: i64::try_from(self.width.total).unwrap_or(256),
+            per_host: i64::try_from(self.width.per_host * 4).unwrap_or(16),
+        };
+        let (held, full) = (lanes.held(), lanes.full());
+        let until = Instant::now() + self.lease;
+        let (due, bodies, signers) = self
+            .node
+            .db
+            .write(&Caller::Hub, async |tx| {
+                let due = rows::claim(tx, &self.holder, self.lease, &held, &full, most).await?;
+                let (due, behind) = in_order(due, &held);
+                if !behind.is_empty() {
+                    rows::postpone(tx, &behind).await?;
+                }
+                let unknown: HashSet<Uuid> = due
+                    .iter()
+                    .map(|due| due.activity)
+                    .filter(|id| !self.bodies.contains_key(id))
+                    .collect();
+                let unknown: Vec<Uuid> = unknown.into_iter().collect();
+                let bodies = match unknown.is_empty() {
+                    true => HashMap::new(),
+                    false => rows::bodies(tx, &unknown).await?,
+                };
+                let actors: HashSet<Uuid> = due.iter().map(|due| due.actor).collect();
+                let actors: Vec<Uuid> = actors.into_iter().collect();
+                let signers = match actors.is_empty() {
+                    true => HashMap::new(),
+                    false => keys::signers(tx, &actors).await?,
+                };
+                Ok((due, bodies, signers))
+            })
+            .await?;
+
+        let is_much = due.len() >= self.width.total;
+        let mut fresh: HashMap<Uuid, Bytes> = HashMap::new();
+        for (id, body) in bodies {
+            let body = Bytes::from(body);
+            self.bodies.insert(id, body.clone());
+            fresh.insert(id, body);
+        }
+        for due in due {
+            lanes.hold(&due.host, until, due.failures, due.scheme);
+            let body = fresh
+                .get(&due.activity)
+                .cloned()
+                .or_else(|| self.bodies.get(&due.activity));
+            let (Some(body), Some(signer)) = (body, signers.get(&due.actor)) else {
+                tracing::error!(event = "delivery_has_no_key", delivery = %due.id, actor = %due.actor);
+                continue;
+            };
+            lanes.put(Letter {
+                id: due.id,
+                activity: due.activity,
+                host: due.host,
+                inbox: due.inbox,
+                lane: due.lane,
+                seq: due.seq,
+                attempts: due.attempts,
+                scheme: due.scheme,
+                body,
+                signer: signer.clone(),
+                head: None,
+            });
+        }
+        Ok(is_much)
+    }
+
+    async fn settle(
+        &self,
+        lanes: &mut Lanes,
+        ended: &mut Vec<Told>,
+        health: &mut HashMap<String, Health>,
+    ) {
+        if ended.is_empty() {
+            return;
+        }
+        // While the database is away the outcomes are kept; a lease that ends meanwhile means that a letter is sent again.
+        for _ in 0..5 {
+            match rows::settle(&self.node.db, &self.holder, ended, health).await {
+                Ok(mine) => {
+                    for host in health.keys().filter(|host| !mine.contains(host)) {
+                        tracing::warn!(event = "lease_lost", peer_domain = host);
+                        lanes.lost(host);
+                    }
+                    break;
+                }
+                Err(error) => {
+                    tracing::warn!(event = "outcome_not_written", cause = %error);
+                    tokio::time::sleep(AWAY).await;
+                }
+            }
+        }
+        for told in ended.drain(..) {
+            lanes.settled(&told.id, &told.host);
+        }
+        health.clear();
+    }
+
+    async fn renew(&self, lanes: &mut Lanes) {
+        let hosts = lanes.in_use();
+        if hosts.is_empty() {
+            return;
+        }
+        let until = Instant::now() + self.lease;
+        match rows::extend(&self.node.db, &self.holder, &hosts, self.lease).await {
+            Ok(kept) => {
+                for host in &hosts {
+                    match kept.contains(host) {
+                        true => lanes.renewed(host, until),
+                        false => {
+                            tracing::warn!(event = "lease_lost", peer_domain = host);
+                            lanes.lost(host);
+                        }
+                    }
+                }
+            }
+            Err(error) => tracing::warn!(event = "lease_not_renewed", cause = %error),
+        }
+    }
+}
+
+/// What may be sent in this order, and what must wait for others of its lane that are not at hand.
+fn in_order(due: Vec<Due>, held: &[Uuid]) -> (Vec<Due>, Vec<Uuid>) {
+    let mut at_hand: HashSet<Uuid> = held.iter().copied().collect();
+    let mut behind = Vec::new();
+    let mut first = Vec::new();
+    let mut due = due;
+    due.sort_by_key(|due| due.seq);
+    for due in due {
+        match due.behind {
+            Some(before) if !at_hand.contains(&before) => behind.push(due.id),
+            _ => {
+                at_hand.insert(due.id);
+                first.push(due);
+            }
+        }
+    }
+    (first, behind)
+}
+
+fn note(
+    lanes: &mut Lanes,
+    ended: &mut Vec<Told>,
+    health: &mut HashMap<String, Health>,
+    done: std::result::Result<Landed, tokio::task::JoinError>,
+) {
+    let Ok((letter, answer)) = done else {
+        return;
+    };
+    let told = lanes.landed(
+        &letter,
+        &answer,
+        health.entry(letter.host.clone()).or_default(),
+    );
+    if told.word != Word::Done {
+        tracing::warn!(
+            event = "delivery_failed",
+            reason = told.why.as_deref().unwrap_or_default(),
+            peer_domain = letter.host,
+            activity_id = %letter.activity,
+            attempt = letter.attempts + 1,
+            word = ?told.word,
+        );
+    }
+    ended.push(told);
+}
