@@ -6,7 +6,7 @@ pub mod follows;
 pub mod wire;
 
 use crate::node::domain::Domain;
-use crate::node::work::Reaction;
+use crate::node::work::{Cron, Reaction};
 use crate::{action, hears, job};
 
 /// What this domain plugs in.
@@ -22,7 +22,19 @@ pub const DOMAIN: Domain = Domain {
         action!("follows"."answer", "Let somebody follow, or not.", ["id": "uuid", "accept": "boolean"] => follows::answer),
         action!("follows"."undo", "Follow no more, or let somebody follow no more.", ["id": "uuid"] => follows::undo),
     ],
-    jobs: &[job!(actors::CatchUp)],
+    jobs: &[job!(actors::CatchUp), job!(actors::ShredKeys)],
+    crons: &[
+        Cron {
+            name: "social.catch_up",
+            schedule: "17 * * * *",
+            job: "social.catch_up",
+        },
+        Cron {
+            name: "social.shred_keys",
+            schedule: "23 * * * *",
+            job: "social.shred_keys",
+        },
+    ],
     reactions: &[Reaction {
         name: "social.actors",
         to: actors::react,
