@@ -11,9 +11,10 @@
 mod support;
 
 mod activitypub_testing;
+mod actors;
+mod delivery;
 mod fedify;
 mod hostile;
-mod delivery;
 mod peers_payloads;
 mod rig;
 mod ssrf;

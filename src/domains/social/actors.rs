@@ -9,9 +9,9 @@ use uuid::Uuid;
 use crate::base::{Caller, Error, Result};
 use crate::db::{Bind, Statement, Tx, vault};
 use crate::fed::actors::{self, Local};
+use crate::fed::collections;
 use crate::fed::outbox::{self, Outgoing};
 use crate::fed::vocab::PUBLIC;
-use crate::fed::collections;
 use crate::jobs::{self, Order};
 use crate::kinds::verbs::Later;
 use crate::node::Node;
@@ -315,7 +315,9 @@ impl Job for CatchUp {
 pub async fn at_start(node: &Node) -> Result<()> {
     node.db
         .write(&Caller::Hub, async |tx| {
-            jobs::enqueue(tx, &CatchUp {}, Order::default()).await.map(drop)
+            jobs::enqueue(tx, &CatchUp {}, Order::default())
+                .await
+                .map(drop)
         })
         .await
 }
