@@ -13,6 +13,7 @@ mod support;
 mod activitypub_testing;
 mod fedify;
 mod hostile;
+mod inbox;
 mod peers_payloads;
 mod rig;
 mod ssrf;
