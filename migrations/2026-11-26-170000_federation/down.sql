@@ -48,6 +48,8 @@ drop table ap_keys;
 
 update hub.kinds set hidden = array_remove(hidden, 'document'), quiet = '{}' where name = 'ap_actors';
 drop index ap_actors_node_idx;
+drop index ap_actors_inbox_url_idx;
+drop index ap_actors_shared_inbox_url_idx;
 drop index ap_actors_local_handle_idx;
 drop index ap_actors_kind_row_id_idx;
 alter table ap_actors

@@ -31,6 +31,8 @@ comment on column ap_actors.handle is 'Its name as user@host, once WebFinger has
 comment on column ap_actors.document is 'As it was received.';
 create unique index ap_actors_kind_row_id_idx on ap_actors (row_id, kind) where kind is not null;
 create unique index ap_actors_local_handle_idx on ap_actors (lower(preferred_username)) where kind is not null and deleted_at is null;
+create index ap_actors_inbox_url_idx on ap_actors (inbox_url);
+create index ap_actors_shared_inbox_url_idx on ap_actors (shared_inbox_url);
 create unique index ap_actors_node_idx on ap_actors (kind) where kind = 'node';
 update hub.kinds set hidden = hidden || '{document}' where name = 'ap_actors';
 update hub.kinds set quiet = '{last_fetched_at,keys_looked_at,document}' where name = 'ap_actors';

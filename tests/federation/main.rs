@@ -11,8 +11,11 @@
 mod support;
 
 mod activitypub_testing;
+mod actors;
+mod delivery;
 mod fedify;
 mod hostile;
+mod inbox;
 mod peers_payloads;
 mod rig;
 mod ssrf;

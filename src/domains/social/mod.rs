@@ -42,14 +42,27 @@ pub const DOMAIN: Domain = Domain {
     hooks: &[blocks::HOOK, reports::HOOK],
     jobs: &[
         job!(actors::CatchUp),
+        job!(actors::ShredKeys),
         job!(moderation::Settle),
         job!(moderation::Expire),
     ],
-    crons: &[Cron {
-        name: "social.expire",
-        schedule: "*/5 * * * *",
-        job: "social.expire",
-    }],
+    crons: &[
+        Cron {
+            name: "social.catch_up",
+            schedule: "17 * * * *",
+            job: "social.catch_up",
+        },
+        Cron {
+            name: "social.shred_keys",
+            schedule: "23 * * * *",
+            job: "social.shred_keys",
+        },
+        Cron {
+            name: "social.expire",
+            schedule: "*/5 * * * *",
+            job: "social.expire",
+        },
+    ],
     reactions: &[Reaction {
         name: "social.actors",
         to: actors::react,
