@@ -3,6 +3,7 @@
 
 mod author;
 mod checks;
+mod origin;
 
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use crate::base::Result;
 use crate::node::Node;
 
 pub use checks::Checked;
+pub use origin::inside;
 
 /// What was posted.
 #[derive(Clone, Copy, Debug)]
@@ -82,6 +84,8 @@ impl Refusal {
 enum Stop {
     Seen,
     Drop(&'static str),
+    /// Its origin is asked beside the answer.
+    Later,
     Refuse(Refusal),
 }
 
@@ -124,6 +128,7 @@ pub async fn examine(node: &Node, posted: &Posted<'_>) -> Verdict {
     };
     match stop {
         Stop::Seen => Verdict::Seen,
+        Stop::Later => Verdict::Drop,
         Stop::Drop(reason) => {
             about.say("inbox_dropped", reason);
             Verdict::Drop
