@@ -15,6 +15,7 @@ mod actors;
 mod delivery;
 mod fedify;
 mod hostile;
+mod inbox;
 mod peers_payloads;
 mod rig;
 mod ssrf;
