@@ -64,12 +64,38 @@ impl Known {
     }
 }
 
-const KNOWN: &str = "select to_jsonb(a) - 'document' from public.ap_actors a where a.deleted_at is null and a.suspended_at is null and ";
+const ROW: &str =
+    "select to_jsonb(a) - 'document' from public.ap_actors a where a.deleted_at is null and ";
+
+/// Whom nothing is held against.
+const FREE: &str = "a.suspended_at is null and ";
 
 /// An actor by name or address, if he is known here.
 pub async fn find(tx: &mut Tx, named: &str) -> Result<Option<Known>> {
-    let named = named.trim();
-    let mut select = Statement::new(KNOWN);
+    let mut select = Statement::new(ROW);
+    select.sql(FREE).sql(
+        "(a.kind is not null or coalesce((hub.host_policy(a.host)).policy, '') <> 'block') and ",
+    );
+    look(tx, select, named.trim()).await
+}
+
+/// The same, also where he is suspended or his server is blocked: for those who decide about that.
+pub async fn find_held(tx: &mut Tx, named: &str) -> Result<Option<Known>> {
+    let mut select = Statement::new(ROW);
+    match named.trim().parse() {
+        Ok(id) => {
+            select.sql("a.id = ").bind(Bind::Uuid(id));
+            one(tx, select).await
+        }
+        Err(_) => look(tx, select, named.trim()).await,
+    }
+}
+
+async fn look(
+    tx: &mut Tx,
+    mut select: Statement<Nullable<Jsonb>>,
+    named: &str,
+) -> Result<Option<Known>> {
     match address(tx, named)? {
         Some((name, host, is_own)) if is_own => {
             drop(host);
@@ -108,8 +134,8 @@ pub async fn named(tx: &mut Tx, named: &str) -> Result<Known> {
 
 /// An actor by his row.
 pub async fn by_id(tx: &mut Tx, id: Uuid) -> Result<Option<Known>> {
-    let mut select = Statement::new(KNOWN);
-    select.sql("a.id = ").bind(Bind::Uuid(id));
+    let mut select = Statement::new(ROW);
+    select.sql(FREE).sql("a.id = ").bind(Bind::Uuid(id));
     one(tx, select).await
 }
 
@@ -162,6 +188,15 @@ pub async fn speaker(tx: &mut Tx, wanted: Option<Uuid>) -> Result<Local> {
             actors::by_id(tx, id).await?
         }
     };
+    if actor
+        .as_ref()
+        .is_some_and(|actor| actor.suspended_at.is_some())
+    {
+        return Err(Error::forbidden(
+            "actor.suspended",
+            "This actor is suspended: it says nothing to others.",
+        ));
+    }
     actor
         .filter(|actor| !actor.is_gone() && actor.is_shown)
         .ok_or_else(|| {
