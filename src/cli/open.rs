@@ -116,6 +116,9 @@ pub fn node(config: &Config, url: &str) -> anyhow::Result<Arc<Node>> {
     if let Some(url) = &config.public_url {
         hub.set_public_url(url.clone());
     }
+    if let Some(domain) = &config.handle_domain {
+        hub.set_handle_domain(domain.to_lowercase());
+    }
     hub.set_keyring(Arc::new(keys::ring(config)));
     let db = Db::of(hub.clone(), url, config.database_pool)?;
     let probe = Db::of(hub, url, 1)?;

@@ -4,6 +4,7 @@
 //! documents · `trust` who may say what about which object · `document` strict reading · `vocab` words and context.
 
 pub mod actors;
+pub mod changes;
 pub mod collections;
 pub mod crypto;
 pub mod deliver;
@@ -12,6 +13,7 @@ pub mod document;
 pub mod keys;
 pub mod outbox;
 pub mod proof;
+pub mod readers;
 pub mod signature;
 pub mod trust;
 pub mod vocab;

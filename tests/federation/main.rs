@@ -11,9 +11,12 @@
 mod support;
 
 mod activitypub_testing;
+mod changes;
+mod discovery;
 mod fedify;
 mod hostile;
 mod peers_payloads;
+mod reading;
 mod rig;
 mod ssrf;
 mod two_hubs;
