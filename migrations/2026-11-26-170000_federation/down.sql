@@ -51,4 +51,4 @@ alter table ap_actors
     drop column kind, drop column row_id, drop column following_url, drop column featured_url, drop column properties,
     drop column manually_approves_followers, drop column hides_followers, drop column discoverable, drop column indexable,
     drop column also_known_as, drop column moved_to, drop column moved_at, drop column published_at, drop column version,
-    drop column silenced_at, drop column keys_looked_at, drop column document;
+    drop column silenced_at, drop column keys_looked_at, drop column document, drop column handle;

@@ -20,12 +20,14 @@ alter table ap_actors
     add column silenced_at timestamptz,
     add column keys_looked_at timestamptz,
     add column document text,
+    add column handle text,
     add constraint ap_actors_row_given check ((kind is null or kind = 'node') = (row_id is null));
 comment on column ap_actors.kind is 'What it stands for here; null for everybody elsewhere.';
 comment on column ap_actors.row_id is 'The account, tenant, agent, DAO or channel it stands for.';
 comment on column ap_actors.properties is 'Lines of its profile: [{name, value}].';
 comment on column ap_actors.silenced_at is 'Set: only its followers hear of it.';
 comment on column ap_actors.keys_looked_at is 'When it was last asked for new keys because a signature did not fit.';
+comment on column ap_actors.handle is 'Its name as user@host, once WebFinger has confirmed it in both directions.';
 comment on column ap_actors.document is 'As it was received.';
 create unique index ap_actors_kind_row_id_idx on ap_actors (row_id, kind) where kind is not null;
 create unique index ap_actors_local_handle_idx on ap_actors (lower(preferred_username)) where kind is not null and deleted_at is null;

@@ -31,6 +31,18 @@ pub enum Signup {
     Open,
 }
 
+/// With whom the hub federates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FederationMode {
+    /// With every server that is not blocked.
+    Open,
+    /// Only with servers that the operator has named.
+    Allowlist,
+    /// With nobody.
+    Off,
+}
+
 /// All settings. In the file they are called as here, in the environment `MADE_OPEN_` and the name in capitals.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -96,6 +108,8 @@ pub struct Config {
     /// (`MADE_OPEN_AUTHORIZED_FETCH`).
     #[serde(deserialize_with = "on_or_off")]
     pub authorized_fetch: bool,
+    /// open | allowlist | off (`MADE_OPEN_FEDERATION_MODE`).
+    pub federation_mode: FederationMode,
     /// Where mail goes out; without it mail is written into files in the data directory (`SMTP_URL`).
     pub smtp_url: Option<Secret>,
     /// Whom mail of the hub comes from (`MADE_OPEN_MAIL_FROM`).
@@ -127,6 +141,14 @@ pub struct Config {
     pub limit_write: Rate,
     /// How often one address may ask for pages (`MADE_OPEN_LIMIT_PAGES`).
     pub limit_pages: Rate,
+    /// How many activities one peer may send, once it is known that they are its own (`MADE_OPEN_LIMIT_INBOX`).
+    pub limit_inbox: Rate,
+    /// How many of them may come at once (`MADE_OPEN_LIMIT_INBOX_BURST`).
+    pub limit_inbox_burst: u32,
+    /// How often one address may knock with what proves to be nobody's (`MADE_OPEN_LIMIT_INBOX_UNVERIFIED`).
+    pub limit_inbox_unverified: Rate,
+    /// How often strangers may make the hub ask one host for a key (`MADE_OPEN_LIMIT_KEY_FETCHES`).
+    pub limit_key_fetches: Rate,
 }
 
 #[derive(Serialize)]
@@ -149,6 +171,7 @@ struct Defaults {
     jobs_lease_seconds: u32,
     allow_private_peers: bool,
     authorized_fetch: bool,
+    federation_mode: FederationMode,
     mail_from: &'static str,
     log_format: &'static str,
     log_requests: bool,
@@ -160,6 +183,10 @@ struct Defaults {
     limit_read: &'static str,
     limit_write: &'static str,
     limit_pages: &'static str,
+    limit_inbox: &'static str,
+    limit_inbox_burst: u32,
+    limit_inbox_unverified: &'static str,
+    limit_key_fetches: &'static str,
 }
 
 /// Settings given as flags; they win over everything else.
@@ -208,6 +235,7 @@ fn defaults() -> Defaults {
         jobs_lease_seconds: 30,
         allow_private_peers: false,
         authorized_fetch: false,
+        federation_mode: FederationMode::Open,
         mail_from: "Made Open <hub@localhost>",
         log_format: "text",
         log_requests: false,
@@ -219,6 +247,10 @@ fn defaults() -> Defaults {
         limit_read: "6000/min",
         limit_write: "600/min",
         limit_pages: "120/min",
+        limit_inbox: "6000/min",
+        limit_inbox_burst: 3000,
+        limit_inbox_unverified: "120/min",
+        limit_key_fetches: "30/min",
     }
 }
 

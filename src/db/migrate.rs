@@ -36,6 +36,7 @@ const REPLACEABLE: &[(&str, &str)] = &[
     ("50_governance", include_str!("hub/50_governance.sql")),
     ("50_work", include_str!("hub/50_work.sql")),
     ("50_billing", include_str!("hub/50_billing.sql")),
+    ("50_fed_inbox", include_str!("hub/50_fed_inbox.sql")),
     ("50_federation", include_str!("hub/50_federation.sql")),
     ("50_agents", include_str!("hub/50_agents.sql")),
     ("50_ops", include_str!("hub/50_ops.sql")),

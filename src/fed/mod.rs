@@ -1,19 +1,27 @@
 //! Federation: what goes over the wire to other hubs and to the fediverse, and what comes from there.
 //!
 //! The pure half needs no network, database or clock: `crypto` keys · `signature` signed requests · `proof` signed
-//! documents · `trust` who may say what about which object · `document` strict reading · `vocab` words and context.
+//! documents · `trust` who may say what about which object · `document` strict reading · `vocab` words and context ·
+//! `meaning` what an activity is about. The other half: `policy` with whom · `remote` whatever is fetched · `inbox` what
+//! comes in, up to its author · `intake` where it is kept · `apply` what follows from it.
 
 pub mod actors;
+pub mod apply;
 pub mod changes;
 pub mod collections;
 pub mod crypto;
 pub mod deliver;
 pub mod discovery;
 pub mod document;
+pub mod inbox;
+pub mod intake;
 pub mod keys;
+pub mod meaning;
 pub mod outbox;
+pub mod policy;
 pub mod proof;
 pub mod readers;
+pub mod remote;
 pub mod signature;
 pub mod trust;
 pub mod vocab;

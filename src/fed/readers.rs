@@ -1,25 +1,18 @@
 //! Who asks to read: the actor of another server whose key signed the request, if nothing is held against him.
 
-use std::sync::LazyLock;
-use std::time::Duration;
-
-use diesel::sql_types::{Bool, Text, Uuid as SqlUuid};
-use moka::sync::Cache;
+use diesel::sql_types::{Bool, Text};
 use uuid::Uuid;
 
-use super::crypto::PublicKey;
-use super::signature::{self, Head};
-use crate::base::{Caller, Error, Result, clock};
-use crate::db::{Statement, Tx};
+use super::remote::keys::{self, Known};
+use super::signature::{self, Claim, Flaw, Head};
+use super::{policy, trust};
+use crate::base::{Caller, Result, clock};
+use crate::db::{Bind, Statement, Tx};
+use crate::net::http::Budget;
 use crate::node::Node;
 
-/// Keys by their text, since reading one costs more than looking it up.
-static PARSED: LazyLock<Cache<String, PublicKey>> = LazyLock::new(|| {
-    Cache::builder()
-        .max_capacity(10_000)
-        .time_to_idle(Duration::from_secs(3600))
-        .build()
-});
+/// What one question may make the hub fetch: a key and its owner, and both again if the key is new.
+const FETCHES: u32 = 6;
 
 /// Who asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,87 +20,70 @@ pub enum Reader {
     /// Nobody who is known; the word says why.
     Nobody(&'static str),
     /// An actor of another server.
-    Actor {
-        id: Uuid,
-        uri: String,
-        host: String,
-        /// Whether it speaks for a whole hub: its server's own actor, by its document.
-        is_node: bool,
-    },
+    Actor { id: Uuid, uri: String },
     /// Known, and not welcome: suspended, deleted, or of a server that is blocked.
     Unwanted,
 }
 
 /// Find out who signed a request.
 pub async fn read(node: &Node, head: &Head<'_>) -> Result<Reader> {
-    let public_url = node
-        .db
-        .hub()
-        .public_url()
-        .ok_or_else(|| Error::busy("The hub is still starting."))?;
+    let public_url = policy::public_url(node)?;
     let claim = match signature::read(head, None, public_url, clock::now()) {
         Ok(Some(claim)) => claim,
         Ok(None) => return Ok(Reader::Nobody("unsigned")),
         Err(flaw) => return Ok(Reader::Nobody(flaw.reason())),
     };
-    let Some(known) = key(node, &claim.key_id).await? else {
-        return Ok(Reader::Nobody("key_unknown"));
+    let Some(origin) = trust::origin(&claim.key_id) else {
+        return Ok(Reader::Nobody("key_id"));
     };
-    if !claim.verify(&known.key) {
+    // The hub's own actors read here with a session, and nobody borrows their keys.
+    if policy::is_ours(node, &claim.key_id) {
+        return Ok(Reader::Nobody("local_key"));
+    }
+    if policy::is_blocked(node, &origin.host_key()).await? {
+        return Ok(Reader::Unwanted);
+    }
+
+    let budget = Budget::new(FETCHES);
+    let known = match Box::pin(keys::find(node, &claim.key_id, &budget)).await {
+        Ok(known) => known,
+        Err(why) => return Ok(Reader::Nobody(why.reason())),
+    };
+    if !is_signed_by(node, &claim, &known, &budget).await {
         return Ok(Reader::Nobody(claim.refusal().reason()));
     }
-    if known.is_unwanted {
+    if known.is_suspended || known.is_deleted {
         return Ok(Reader::Unwanted);
     }
     Ok(Reader::Actor {
-        id: known.id,
-        uri: known.uri,
-        host: known.host,
-        is_node: known.is_node,
+        id: known.actor,
+        uri: known.owner.clone(),
     })
 }
 
-struct Known {
-    key: PublicKey,
-    id: Uuid,
-    uri: String,
-    host: String,
-    is_unwanted: bool,
-    is_node: bool,
+/// Whether the key fits, or a newer one of the same actor does.
+async fn is_signed_by(node: &Node, claim: &Claim, known: &Known, budget: &Budget) -> bool {
+    if claim.verify(&known.key) {
+        return true;
+    }
+    if claim.refusal() != Flaw::Invalid {
+        return false;
+    }
+    match Box::pin(keys::anew(node, &claim.key_id, known, budget)).await {
+        Ok(Some(anew)) => anew.owner == known.owner && claim.verify(&anew.key),
+        Ok(None) | Err(_) => false,
+    }
 }
 
-async fn key(node: &Node, key_id: &str) -> Result<Option<Known>> {
-    type Row = (Text, SqlUuid, Text, Text, Bool, Bool);
-    let mut ask = Statement::<Row>::new(
-        "select k.public_key, a.id, a.uri, a.host, a.suspended_at is not null or a.deleted_at is not null \
-         or coalesce((hub.host_policy(a.host)).policy, '') = 'block', hub.is_node_document(a.type, a.document) \
-         from public.ap_keys k join public.ap_actors a on a.id = k.actor_id where a.kind is null and k.key_uri = ",
+/// The server that an actor speaks for as a whole: its own actor does so, and only a hub's. None for everybody else.
+pub async fn hub_of(node: &Node, actor: Uuid) -> Result<Option<String>> {
+    let mut ask = Statement::<(Text, Bool)>::new(
+        "select host, hub.is_node_document(type, document) from public.ap_actors where kind is null and id = ",
     );
-    ask.text(key_id);
-    type Found = (String, Uuid, String, String, bool, bool);
-    let rows: Vec<Found> = Tx::once(&node.db, &Caller::Hub, ask).await?;
-    let Some((text, id, uri, host, is_unwanted, is_node)) = rows.into_iter().next() else {
-        return Ok(None);
-    };
-    Ok(parsed(&text).map(|key| Known {
-        key,
-        id,
-        uri,
-        host,
-        is_unwanted,
-        is_node,
-    }))
-}
-
-fn parsed(text: &str) -> Option<PublicKey> {
-    if let Some(key) = PARSED.get(text) {
-        return Some(key);
-    }
-    let key = match text.starts_with('z') {
-        true => PublicKey::from_multibase(text),
-        false => PublicKey::from_pem(text),
-    }
-    .ok()?;
-    PARSED.insert(text.to_owned(), key.clone());
-    Some(key)
+    ask.bind(Bind::Uuid(actor));
+    let rows: Vec<(String, bool)> = Tx::once(&node.db, &Caller::Hub, ask).await?;
+    Ok(rows
+        .into_iter()
+        .next()
+        .and_then(|(host, is_node)| is_node.then_some(host)))
 }

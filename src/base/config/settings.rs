@@ -220,6 +220,13 @@ pub const SETTINGS: &[Setting] = &[
             "Addresses of peers by name, like `a.hub.test=127.0.0.1`, for tests. Without `allow_private_peers` it is ignored.",
         )
     },
+    plain(
+        PEERS,
+        "federation_mode",
+        "open, allowlist or off",
+        "With whom the hub federates: with every server that is not blocked, only with those that the operator has allowed, \
+         or with none.",
+    ),
     Setting {
         otherwise: Some("the host of `public_url`"),
         ..plain(
@@ -288,6 +295,30 @@ pub const SETTINGS: &[Setting] = &[
         "limit_pages",
         "rate",
         "Pages for people and paths that are not there, per address.",
+    ),
+    plain(
+        LIMITS,
+        "limit_inbox",
+        "rate",
+        "Activities of one peer, counted once their signature has proved good.",
+    ),
+    plain(
+        LIMITS,
+        "limit_inbox_burst",
+        "number",
+        "How many of a peer's activities may come at once.",
+    ),
+    plain(
+        LIMITS,
+        "limit_inbox_unverified",
+        "rate",
+        "What comes into inboxes and proves to be nobody's, per address (IPv6: per /64); beyond it the address waits.",
+    ),
+    plain(
+        LIMITS,
+        "limit_key_fetches",
+        "rate",
+        "How often what comes in may make the hub ask one host for keys and actors that it does not know yet.",
     ),
     plain(
         SEEING,

@@ -30,6 +30,8 @@ grant select, insert on hub.audit_seals to service_role;
 grant execute on function hub.note_audit(text, text, text, uuid, jsonb), hub.note_attempts(jsonb), hub.seal_audit(integer),
     hub.audit_actor(), hub.audit_key_name(text, text), hub.audit_time(timestamptz), hub.audit_line(public.audit_log),
     hub.audit_seal_line(hub.audit_seals) to service_role;
+-- What other servers say is kept and carried out with the hub's own rights.
+grant execute on function hub.learn_actor(jsonb, jsonb) to service_role;
 -- Federation works with the hub's own rights.
 grant execute on function hub.host_of(text), hub.host_policy(text),
     hub.publish_activity(uuid, text, uuid, text, text, text, text[], text[], boolean, boolean, text),

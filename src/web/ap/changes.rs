@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::who;
 use crate::base::{Caller, Error};
 use crate::fed::changes::{self, Page};
-use crate::fed::readers::Reader;
+use crate::fed::readers::{self, Reader};
 use crate::node::Node;
 use crate::web::reply;
 
@@ -32,13 +32,11 @@ pub async fn read(
         return reply::problem(&Error::Invalid(Box::new(told.status(400))));
     };
     let host = match who::reader(&node, &request).await {
-        Ok(Reader::Actor { host, is_node: true, .. }) => host,
-        Ok(Reader::Actor { .. }) => {
-            return who::refused(&Error::forbidden(
-                "changes.not_a_hub",
-                "Only a hub's own actor reads the feed.",
-            ));
-        }
+        Ok(Reader::Actor { id, .. }) => match readers::hub_of(&node, id).await {
+            Ok(Some(host)) => host,
+            Ok(None) => return who::refused(&not_a_hub()),
+            Err(error) => return reply::problem(&error),
+        },
         Ok(Reader::Unwanted) => return who::refused(&who::unwanted()),
         Ok(Reader::Nobody(reason)) => return who::refused(&who::unsigned(reason)),
         Err(error) => return reply::problem(&error),
@@ -60,6 +58,13 @@ pub async fn read(
         Ok(Page::Gone) => reply::problem(&gone()),
         Err(error) => reply::problem(&error),
     }
+}
+
+fn not_a_hub() -> Error {
+    Error::forbidden(
+        "changes.not_a_hub",
+        "Only a hub's own actor reads the feed.",
+    )
 }
 
 fn gone() -> Error {

@@ -2,6 +2,7 @@
 //! the answer; every rule stands in `fed` and in the domains.
 
 pub mod changes;
+pub mod inbox;
 pub mod objects;
 pub mod shelf;
 pub mod well_known;
@@ -12,6 +13,9 @@ use actix_web::web;
 /// Every route of this door.
 pub fn routes(routes: &mut web::ServiceConfig) {
     routes
+        .route("/ap/inbox", web::post().to(inbox::shared))
+        .route("/ap/actors/{id}/inbox", web::post().to(inbox::of_actor))
+        .route("/ap/groups/{id}/inbox", web::post().to(inbox::of_actor))
         .route(
             "/.well-known/webfinger",
             web::get().to(well_known::webfinger),

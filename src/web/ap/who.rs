@@ -20,12 +20,12 @@ pub async fn asks(node: &Node, request: &HttpRequest) -> Result<Caller> {
     let reader = reader(node, request).await?;
     if !node.config.authorized_fetch {
         return Ok(match reader {
-            Reader::Actor { id, uri, .. } => Caller::Remote(Remote { id, uri }),
+            Reader::Actor { id, uri } => Caller::Remote(Remote { id, uri }),
             Reader::Nobody(_) | Reader::Unwanted => Caller::Anonymous,
         });
     }
     match reader {
-        Reader::Actor { id, uri, .. } => Ok(Caller::Remote(Remote { id, uri })),
+        Reader::Actor { id, uri } => Ok(Caller::Remote(Remote { id, uri })),
         Reader::Unwanted => Err(unwanted()),
         Reader::Nobody(reason) => Err(unsigned(reason)),
     }
