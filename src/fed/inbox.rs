@@ -10,7 +10,8 @@ use std::time::Duration;
 use moka::future::Cache;
 use uuid::Uuid;
 
-use super::intake::{Intake, Taken};
+use super::hosts;
+use super::intake::{Intake, Taken, Via};
 use super::remote::Unreached;
 use super::signature::Head;
 use crate::base::Result;
@@ -142,9 +143,14 @@ pub async fn examine(node: &Node, posted: &Posted<'_>) -> Verdict {
 
 /// Keep it, durably, before its sender is told so.
 pub async fn keep(node: &Node, taken: Taken) -> Result<()> {
-    let uri = taken.uri.clone();
+    let (uri, host, via) = (taken.uri.clone(), taken.host.clone(), taken.via);
     Intake::of(node).keep(&node.db, taken).await?;
     seen(node).0.insert(uri, ()).await;
+    if via == Via::Signature
+        && let Err(error) = hosts::heard_from(&node.db, &host).await
+    {
+        tracing::debug!(event = "host_not_revived", cause = %error);
+    }
     Ok(())
 }
 

@@ -12,12 +12,15 @@ mod support;
 
 mod activitypub_testing;
 mod actors;
-mod delivery;
 mod changes;
+mod delivery;
 mod discovery;
 mod fedify;
 mod hostile;
 mod inbox;
+mod inbox_fetch;
+mod inbox_owners;
+mod inbox_signatures;
 mod peers_payloads;
 mod reading;
 mod rig;
