@@ -25,8 +25,16 @@ impl Read {
         acquaint(&hub, &reader).await;
         // What was said while the actor was made is not what these tests are about.
         let admin = hub.hub.database.admin().await;
-        admin.execute("delete from ap_activities", &[]).await.unwrap();
-        Self { hub, alice, reader, peers }
+        admin
+            .execute("delete from ap_activities", &[])
+            .await
+            .unwrap();
+        Self {
+            hub,
+            alice,
+            reader,
+            peers,
+        }
     }
 
     fn url(&self, query: &str) -> String {
@@ -59,7 +67,10 @@ impl Read {
 
 fn ids(page: &Value) -> Vec<String> {
     let items = page["orderedItems"].as_array().unwrap();
-    items.iter().map(|item| item["id"].as_str().unwrap().to_owned()).collect()
+    items
+        .iter()
+        .map(|item| item["id"].as_str().unwrap().to_owned())
+        .collect()
 }
 
 #[tokio::test]
@@ -70,7 +81,10 @@ async fn only_a_hubs_own_actor_reads_the_feed() {
     let person = read.peers.peer("p1.peer.test").person("ann");
     // An actor that only calls itself a server's own.
     let keys = crate::support::peer::Keys::fresh();
-    let pretender = read.peers.peer("p2.peer.test").actor("Application", "bot", keys, json!({}));
+    let pretender = read
+        .peers
+        .peer("p2.peer.test")
+        .actor("Application", "bot", keys, json!({}));
     for actor in [&person, &pretender] {
         acquaint(&read.hub, actor).await;
     }
@@ -80,10 +94,16 @@ async fn only_a_hubs_own_actor_reads_the_feed() {
     assert_eq!(status(person.get(&url).await), 403);
     assert_eq!(status(pretender.get(&url).await), 403);
     assert_eq!(status(forged(&read.reader).get(&url).await), 401);
-    for odd in ["?after=x", "?limit=x", "?after=1e3", "?after=99999999999999999999"] {
+    for odd in [
+        "?after=x",
+        "?limit=x",
+        "?after=1e3",
+        "?after=99999999999999999999",
+    ] {
         assert_eq!(status(read.reader.get(&read.url(odd)).await), 400, "{odd}");
     }
-    read.run("insert into ap_domains (domain, policy) values ('peer.test', 'block')").await;
+    read.run("insert into ap_domains (domain, policy) values ('peer.test', 'block')")
+        .await;
     assert_eq!(status(read.reader.get(&url).await), 403);
 }
 
@@ -97,7 +117,10 @@ async fn the_feed_is_in_order_and_byte_by_byte_what_was_sent() {
     let page = read.page("?after=0&limit=3").await;
     assert_eq!(page["type"], "OrderedCollectionPage");
     assert_eq!(page["partOf"], json!(read.url("")));
-    assert_eq!(page["attributedTo"], json!(format!("{}/ap/actor", read.hub.public)));
+    assert_eq!(
+        page["attributedTo"],
+        json!(format!("{}/ap/actor", read.hub.public))
+    );
     assert_eq!(ids(&page), expected[..3]);
     let head = page["mo:head"].as_i64().unwrap();
     let next = page["next"].as_str().unwrap().to_owned();
@@ -110,7 +133,11 @@ async fn the_feed_is_in_order_and_byte_by_byte_what_was_sent() {
 
     let told = read.reader.get(&read.url("?after=0")).await;
     let admin = read.hub.hub.database.admin().await;
-    for row in admin.query("select body from ap_activities", &[]).await.unwrap() {
+    for row in admin
+        .query("select body from ap_activities", &[])
+        .await
+        .unwrap()
+    {
         let body: String = row.get(0);
         assert!(told.body.contains(&body), "{body}");
     }
@@ -132,7 +159,11 @@ async fn r15_nothing_is_served_that_an_open_transaction_may_still_come_before() 
         .unwrap();
     let after = said(&read.hub, &read.alice, &[PUBLIC], true).await;
     let page = read.page("?after=0").await;
-    assert_eq!(ids(&page), [first.clone()], "what came later waits for the slow one");
+    assert_eq!(
+        ids(&page),
+        [first.clone()],
+        "what came later waits for the slow one"
+    );
     let head = page["mo:head"].as_i64().unwrap();
     admin.batch_execute("commit").await.unwrap();
     let page = read.page(&format!("?after={head}")).await;
@@ -166,12 +197,17 @@ async fn the_feed_has_what_is_for_that_host_and_nothing_else() {
         "insert into ap_tombstones (uri, is_local) select object_uri, true from ap_activities where uri = '{deleted}'"
     ))
     .await;
-    assert_eq!(ids(&read.page("").await), [public.clone(), for_followers, direct.clone()], "before the follow: {before}");
+    assert_eq!(
+        ids(&read.page("").await),
+        [public.clone(), for_followers, direct.clone()],
+        "before the follow: {before}"
+    );
 
     // Nobody there follows any more: what was for followers is not shown, also where it had been sent.
     read.run("delete from follows where direction = 'in'").await;
     assert_eq!(ids(&read.page("").await), [public, direct.clone()]);
-    read.run("update ap_actors set suspended_at = now() where kind = 'user'").await;
+    read.run("update ap_actors set suspended_at = now() where kind = 'user'")
+        .await;
     assert!(ids(&read.page("").await).is_empty());
 }
 
@@ -182,16 +218,25 @@ async fn beyond_its_head_and_before_its_beginning_the_feed_is_gone() {
         said(&read.hub, &read.alice, &[PUBLIC], true).await;
     }
     let head = read.page("?after=0").await["mo:head"].as_i64().unwrap();
-    let beyond = read.reader.get(&read.url(&format!("?after={}", head + 1000))).await;
+    let beyond = read
+        .reader
+        .get(&read.url(&format!("?after={}", head + 1000)))
+        .await;
     assert_eq!(beyond.status, 410, "{beyond:?}");
 
     // A hub that is older than what it keeps.
-    read.run("update ap_actors set created_at = now() - interval '100 days' where kind = 'node'").await;
+    read.run("update ap_actors set created_at = now() - interval '100 days' where kind = 'node'")
+        .await;
     read.hub.ask("/ap/actor").await;
-    read.run("update ap_actors set created_at = now() - interval '100 days' where kind = 'node'").await;
-    read.run(&format!("delete from ap_activities where seq < {head}")).await;
+    read.run("update ap_actors set created_at = now() - interval '100 days' where kind = 'node'")
+        .await;
+    read.run(&format!("delete from ap_activities where seq < {head}"))
+        .await;
     assert_eq!(read.reader.get(&read.url("?after=0")).await.status, 410);
-    assert_eq!(ids(&read.page(&format!("?after={}", head - 1)).await).len(), 1);
+    assert_eq!(
+        ids(&read.page(&format!("?after={}", head - 1)).await).len(),
+        1
+    );
     tokio::time::sleep(Duration::from_millis(10)).await;
     read.run("delete from ap_activities").await;
     assert!(ids(&read.page(&format!("?after={head}")).await).is_empty());

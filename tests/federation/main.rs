@@ -12,8 +12,8 @@ mod support;
 
 mod activitypub_testing;
 mod actors;
-mod delivery;
 mod changes;
+mod delivery;
 mod discovery;
 mod fedify;
 mod hostile;
