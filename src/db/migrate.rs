@@ -26,6 +26,7 @@ const REPLACEABLE: &[(&str, &str)] = &[
     ("50_identity", include_str!("hub/50_identity.sql")),
     ("50_machinery", include_str!("hub/50_machinery.sql")),
     ("50_vault", include_str!("hub/50_vault.sql")),
+    ("50_feed", include_str!("hub/50_feed.sql")),
     ("50_actors", include_str!("hub/50_actors.sql")),
     ("50_graph", include_str!("hub/50_graph.sql")),
     ("50_social", include_str!("hub/50_social.sql")),
