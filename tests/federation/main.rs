@@ -21,6 +21,7 @@ mod inbox;
 mod inbox_fetch;
 mod inbox_owners;
 mod inbox_signatures;
+mod moderation;
 mod peers_payloads;
 mod reading;
 mod rig;
