@@ -9,6 +9,7 @@
 
 pub mod actors;
 pub mod apply;
+pub mod changes;
 pub mod collections;
 pub mod crypto;
 pub mod dead_letters;
@@ -23,6 +24,7 @@ pub mod meaning;
 pub mod outbox;
 pub mod policy;
 pub mod proof;
+pub mod readers;
 pub mod remote;
 pub mod signature;
 pub mod trust;

@@ -228,6 +228,23 @@ pub const SETTINGS: &[Setting] = &[
          or with none.",
     ),
     Setting {
+        otherwise: Some("the host of `public_url`"),
+        ..plain(
+            PEERS,
+            "handle_domain",
+            "domain",
+            "What stands behind the `@` of everybody's handle. Its web server must pass `/.well-known/webfinger` on to the hub; \
+             everything else stays at `public_url`. Best decided before others know the hub.",
+        )
+    },
+    plain(
+        PEERS,
+        "authorized_fetch",
+        "on or off",
+        "On: other servers must sign even to read what is public, so that blocked ones read nothing. Off: blocking a server \
+         does not keep it from reading what everybody may read.",
+    ),
+    Setting {
         is_secret: true,
         otherwise: Some("letters become files in the data directory, below `mail`"),
         ..plain(
@@ -302,6 +319,18 @@ pub const SETTINGS: &[Setting] = &[
         "limit_key_fetches",
         "rate",
         "How often what comes in may make the hub ask one host for keys and actors that it does not know yet.",
+    ),
+    plain(
+        LIMITS,
+        "limit_follows",
+        "rate",
+        "How often one actor, of this hub or another, may ask to follow.",
+    ),
+    plain(
+        LIMITS,
+        "limit_reports",
+        "rate",
+        "How often one actor, of this hub or another, may report.",
     ),
     plain(
         SEEING,

@@ -9,9 +9,9 @@ use uuid::Uuid;
 use crate::base::{Caller, Error, Result};
 use crate::db::{Bind, Statement, Tx, vault};
 use crate::fed::actors::{self, Local};
-use crate::fed::collections;
 use crate::fed::outbox::{self, Outgoing};
 use crate::fed::vocab::PUBLIC;
+use crate::fed::{collections, keys};
 use crate::jobs::{self, Order};
 use crate::kinds::verbs::Later;
 use crate::node::Node;
@@ -64,12 +64,38 @@ impl Known {
     }
 }
 
-const KNOWN: &str = "select to_jsonb(a) - 'document' from public.ap_actors a where a.deleted_at is null and a.suspended_at is null and ";
+const ROW: &str =
+    "select to_jsonb(a) - 'document' from public.ap_actors a where a.deleted_at is null and ";
+
+/// Whom nothing is held against.
+const FREE: &str = "a.suspended_at is null and ";
 
 /// An actor by name or address, if he is known here.
 pub async fn find(tx: &mut Tx, named: &str) -> Result<Option<Known>> {
-    let named = named.trim();
-    let mut select = Statement::new(KNOWN);
+    let mut select = Statement::new(ROW);
+    select.sql(FREE).sql(
+        "(a.kind is not null or coalesce((hub.host_policy(a.host)).policy, '') <> 'block') and ",
+    );
+    look(tx, select, named.trim()).await
+}
+
+/// The same, also where he is suspended or his server is blocked: for those who decide about that.
+pub async fn find_held(tx: &mut Tx, named: &str) -> Result<Option<Known>> {
+    let mut select = Statement::new(ROW);
+    match named.trim().parse() {
+        Ok(id) => {
+            select.sql("a.id = ").bind(Bind::Uuid(id));
+            one(tx, select).await
+        }
+        Err(_) => look(tx, select, named.trim()).await,
+    }
+}
+
+async fn look(
+    tx: &mut Tx,
+    mut select: Statement<Nullable<Jsonb>>,
+    named: &str,
+) -> Result<Option<Known>> {
     match address(tx, named)? {
         Some((name, host, is_own)) if is_own => {
             drop(host);
@@ -108,8 +134,8 @@ pub async fn named(tx: &mut Tx, named: &str) -> Result<Known> {
 
 /// An actor by his row.
 pub async fn by_id(tx: &mut Tx, id: Uuid) -> Result<Option<Known>> {
-    let mut select = Statement::new(KNOWN);
-    select.sql("a.id = ").bind(Bind::Uuid(id));
+    let mut select = Statement::new(ROW);
+    select.sql(FREE).sql("a.id = ").bind(Bind::Uuid(id));
     one(tx, select).await
 }
 
@@ -162,6 +188,15 @@ pub async fn speaker(tx: &mut Tx, wanted: Option<Uuid>) -> Result<Local> {
             actors::by_id(tx, id).await?
         }
     };
+    if actor
+        .as_ref()
+        .is_some_and(|actor| actor.suspended_at.is_some())
+    {
+        return Err(Error::forbidden(
+            "actor.suspended",
+            "This actor is suspended: it says nothing to others.",
+        ));
+    }
     actor
         .filter(|actor| !actor.is_gone() && actor.is_shown)
         .ok_or_else(|| {
@@ -211,7 +246,13 @@ pub async fn tell_changed(tx: &mut Tx, actor: &Local) -> Result<()> {
     if let Some(document) = document.as_object_mut() {
         document.remove("@context");
     }
-    let outgoing = Outgoing {
+    outbox::publish(tx, changed(actor, document))
+        .await
+        .map(drop)
+}
+
+fn changed(actor: &Local, document: Value) -> Outgoing {
+    Outgoing {
         actor: actor.id,
         activity: json!({ "type": "Update", "object": document }),
         to: vec![PUBLIC.to_owned()],
@@ -219,8 +260,7 @@ pub async fn tell_changed(tx: &mut Tx, actor: &Local) -> Result<()> {
         about: Some(actor.uri.clone()),
         also: Vec::new(),
         is_private: false,
-    };
-    outbox::publish(tx, outgoing).await.map(drop)
+    }
 }
 
 /// Say to everybody who ever got something that the actor is gone, and keep only that.
@@ -567,6 +607,18 @@ pub async fn update(tx: &mut Tx, input: Update) -> Result<Value> {
         .ok_or_else(|| Error::missing("actor.not_found", "The actor is gone."))?;
     tell_changed(tx, &actor).await?;
     actors::document(tx, &actor).await
+}
+
+/// Sign with new keys from now on.
+pub async fn rotate_keys(tx: &mut Tx, input: Which) -> Result<Value> {
+    let actor = speaker(tx, input.id).await?;
+    let retired = keys::rotate(tx, actor.id).await?;
+    let mut document = actors::document(tx, &actor).await?;
+    if let Some(document) = document.as_object_mut() {
+        document.remove("@context");
+    }
+    outbox::publish_by(tx, changed(&actor, document), &retired).await?;
+    Ok(json!({ "id": actor.id, "rotated": true }))
 }
 
 /// Where an actor moves.

@@ -319,9 +319,9 @@ impl Host {
         if weight > 0 && !self.is_down {
             self.is_down = true;
             self.failures = self.failures.saturating_add(weight);
-            let wait = answer
-                .wait
-                .unwrap_or_else(|| back_off::after(self.failures));
+            // Who fails one letter again and again is not begun anew with when that becomes the host's failure.
+            let failures = self.failures.max(letter.attempts + 1);
+            let wait = answer.wait.unwrap_or_else(|| back_off::after(failures));
             health.state = State::Down(weight, wait);
             return Word::Later;
         }

@@ -4,7 +4,9 @@
 //! `lanes` what is in our hands · `rows` what is in the tables · `send` one exchange · `back_off` waits.
 
 pub mod back_off;
+pub mod figures;
 mod lanes;
+mod prune;
 mod rows;
 mod send;
 
@@ -18,6 +20,8 @@ use moka::sync::Cache;
 use tokio::sync::{Notify, watch};
 use tokio::task::{JoinSet, LocalSet};
 use uuid::Uuid;
+
+pub use self::prune::PruneDeliveries;
 
 use self::lanes::{Lanes, Width};
 use self::rows::{Due, Health, Told, Word};
@@ -389,6 +393,7 @@ fn note(
         &answer,
         health.entry(letter.host.clone()).or_default(),
     );
+    figures::sent(told.word, answer.took);
     if told.word != Word::Done {
         tracing::warn!(
             event = "delivery_failed",
