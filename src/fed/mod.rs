@@ -13,6 +13,7 @@ pub mod crypto;
 pub mod deliver;
 pub mod discovery;
 pub mod document;
+pub mod followers_sync;
 pub mod inbox;
 pub mod intake;
 pub mod keys;

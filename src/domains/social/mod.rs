@@ -3,6 +3,7 @@
 
 pub mod actors;
 pub mod follows;
+pub mod sync;
 pub mod wire;
 
 use crate::node::domain::Domain;
@@ -22,7 +23,7 @@ pub const DOMAIN: Domain = Domain {
         action!("follows"."answer", "Let somebody follow, or not.", ["id": "uuid", "accept": "boolean"] => follows::answer),
         action!("follows"."undo", "Follow no more, or let somebody follow no more.", ["id": "uuid"] => follows::undo),
     ],
-    jobs: &[job!(actors::CatchUp)],
+    jobs: &[job!(actors::CatchUp), job!(sync::Followers)],
     reactions: &[Reaction {
         name: "social.actors",
         to: actors::react,

@@ -205,7 +205,7 @@ impl Shared {
         };
         let (held, full) = (lanes.held(), lanes.full());
         let until = Instant::now() + self.lease;
-        let (due, bodies, signers) = self
+        let (due, bodies, signers, heads) = self
             .node
             .db
             .write(&Caller::Hub, async |tx| {
@@ -230,7 +230,11 @@ impl Shared {
                     true => HashMap::new(),
                     false => keys::signers(tx, &actors).await?,
                 };
-                Ok((due, bodies, signers))
+                let heads = match due.is_empty() {
+                    true => HashMap::new(),
+                    false => rows::heads(tx, &due).await?,
+                };
+                Ok((due, bodies, signers, heads))
             })
             .await?;
 
@@ -254,6 +258,7 @@ impl Shared {
             lanes.put(Letter {
                 id: due.id,
                 activity: due.activity,
+                head: heads.get(&due.host).copied(),
                 host: due.host,
                 inbox: due.inbox,
                 lane: due.lane,
@@ -262,7 +267,6 @@ impl Shared {
                 scheme: due.scheme,
                 body,
                 signer: signer.clone(),
-                head: None,
             });
         }
         Ok(is_much)

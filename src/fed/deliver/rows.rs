@@ -159,6 +159,19 @@ pub async fn bodies(tx: &mut Tx, activities: &[Uuid]) -> Result<HashMap<Uuid, St
     Ok(rows.into_iter().collect())
 }
 
+/// How far the hub's own feed reaches, for those of their hosts that read it.
+pub async fn heads(tx: &mut Tx, due: &[Due]) -> Result<HashMap<String, i64>> {
+    let mut hosts: Vec<Option<String>> = due.iter().map(|due| Some(due.host.clone())).collect();
+    hosts.sort();
+    hosts.dedup();
+    let mut select = Statement::<(Text, BigInt)>::new(
+        "select host, hub.changes_head() from public.ap_hosts where is_hub and host = any (",
+    );
+    select.bind(Bind::Texts(hosts)).sql(")");
+    let rows: Vec<(String, i64)> = tx.load(select).await?;
+    Ok(rows.into_iter().collect())
+}
+
 /// Deliveries that wait for others of their lane are not due before those.
 pub async fn postpone(tx: &mut Tx, ids: &[Uuid]) -> Result<()> {
     let mut postpone = Statement::<BigInt>::new("select hub.postpone_deliveries(");
