@@ -1,4 +1,8 @@
-update hub.kinds set read_only = array_remove(array_remove(read_only, 'poll'), 'hidden_at'),
+update hub.kinds set read_only = array_remove(read_only, 'snapshot') where name = 'reports';
+alter table reports drop column snapshot;
+drop table hub.ended_blocks;
+drop table hub.blocked_by;
+update hub.kinds set read_only = array_remove(array_remove(read_only, 'poll'), 'hidden_at'), hidden = array_remove(hidden, 'held_attachments'),
     public_when = $$visibility in ('public', 'unlisted')$$,
     also_read_when = 'id in (select a.post_id from post_audience a where a.user_id = auth.uid())'
 where name = 'posts';
@@ -6,7 +10,7 @@ alter table posts drop constraint posts_type_listed;
 delete from posts where type = 'Question';
 alter table posts
     add constraint posts_type_listed check (type in ('Note', 'Article', 'Event')),
-    drop column author_actor_id, drop column poll, drop column hidden_at;
+    drop column author_actor_id, drop column poll, drop column hidden_at, drop column held_attachments;
 
 delete from reactions where num_nonnulls(owner_id, dao_id) = 0;
 alter table reactions
@@ -44,6 +48,8 @@ drop table ap_keys;
 
 update hub.kinds set hidden = array_remove(hidden, 'document'), quiet = '{}' where name = 'ap_actors';
 drop index ap_actors_node_idx;
+drop index ap_actors_inbox_url_idx;
+drop index ap_actors_shared_inbox_url_idx;
 drop index ap_actors_local_handle_idx;
 drop index ap_actors_kind_row_id_idx;
 alter table ap_actors

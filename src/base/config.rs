@@ -149,6 +149,10 @@ pub struct Config {
     pub limit_inbox_unverified: Rate,
     /// How often strangers may make the hub ask one host for a key (`MADE_OPEN_LIMIT_KEY_FETCHES`).
     pub limit_key_fetches: Rate,
+    /// How often one actor may ask to follow (`MADE_OPEN_LIMIT_FOLLOWS`).
+    pub limit_follows: Rate,
+    /// How often one actor may report (`MADE_OPEN_LIMIT_REPORTS`).
+    pub limit_reports: Rate,
 }
 
 #[derive(Serialize)]
@@ -187,6 +191,8 @@ struct Defaults {
     limit_inbox_burst: u32,
     limit_inbox_unverified: &'static str,
     limit_key_fetches: &'static str,
+    limit_follows: &'static str,
+    limit_reports: &'static str,
 }
 
 /// Settings given as flags; they win over everything else.
@@ -251,6 +257,8 @@ fn defaults() -> Defaults {
         limit_inbox_burst: 3000,
         limit_inbox_unverified: "120/min",
         limit_key_fetches: "30/min",
+        limit_follows: "60/h",
+        limit_reports: "30/h",
     }
 }
 

@@ -79,6 +79,26 @@ fn read(mode: FederationMode, told: Option<&str>) -> Policy {
     }
 }
 
+/// A domain as rules name it, out of what a person or a list writes: lower case, punycode, no dot at its end, a port only
+/// where one was named; a leading `*.` says what holds anyhow. None for what is no domain.
+pub fn domain_of(text: &str) -> Option<String> {
+    let text = text.trim();
+    let bare = text.strip_prefix("*.").unwrap_or(text);
+    let is_odd = |c: char| c.is_control() || c.is_whitespace() || "/\\?#@*<>\"'%,".contains(c);
+    if bare.is_empty() || bare.len() > 300 || bare.chars().any(is_odd) {
+        return None;
+    }
+    let url = Url::parse(&format!("https://{bare}/")).ok()?;
+    let name = trust::host_key(&url);
+    let labels = url.domain().map(|name| name.trim_end_matches('.'));
+    let is_fine = match labels {
+        // A rule for a whole top-level domain is more often a slip than meant.
+        Some(name) => name.contains('.') && name.split('.').all(|label| !label.is_empty()),
+        None => url.host().is_some(),
+    };
+    (is_fine && !name.is_empty() && name.len() <= 253).then_some(name)
+}
+
 /// Whether an address or id is this hub's own.
 pub fn is_ours(node: &Node, id: &str) -> bool {
     let ours = node.db.hub().public_url().and_then(trust::Origin::of);
@@ -94,6 +114,29 @@ pub fn public_url(node: &Node) -> Result<&Url> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn domains_are_read_as_rules_name_them() {
+        for (text, domain) in [
+            ("evil.example", Some("evil.example")),
+            (" EVIL.Example. ", Some("evil.example")),
+            ("*.evil.example", Some("evil.example")),
+            ("böse.example", Some("xn--bse-sna.example")),
+            ("evil.example:8443", Some("evil.example:8443")),
+            ("evil.example:443", Some("evil.example")),
+            ("203.0.113.5", Some("203.0.113.5")),
+            ("evil", None),
+            ("", None),
+            ("ev*l.example", None),
+            ("https://evil.example", None),
+            ("evil.example/path", None),
+            ("a@evil.example", None),
+            ("evil..example", None),
+            ("=cmd()", None),
+        ] {
+            assert_eq!(domain_of(text).as_deref(), domain, "{text:?}");
+        }
+    }
 
     #[test]
     fn a_rule_blocks_and_a_list_lets_in_only_whom_it_names() {

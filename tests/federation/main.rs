@@ -11,10 +11,13 @@
 mod support;
 
 mod activitypub_testing;
+mod actors;
+mod delivery;
 mod changes;
 mod discovery;
 mod fedify;
 mod hostile;
+mod inbox;
 mod peers_payloads;
 mod reading;
 mod rig;

@@ -321,6 +321,18 @@ pub const SETTINGS: &[Setting] = &[
         "How often what comes in may make the hub ask one host for keys and actors that it does not know yet.",
     ),
     plain(
+        LIMITS,
+        "limit_follows",
+        "rate",
+        "How often one actor, of this hub or another, may ask to follow.",
+    ),
+    plain(
+        LIMITS,
+        "limit_reports",
+        "rate",
+        "How often one actor, of this hub or another, may report.",
+    ),
+    plain(
         SEEING,
         "log_format",
         "json or text",

@@ -2,12 +2,18 @@
 //! Actors are accounts, tenants, agents, DAOs and rooms of this hub, and whoever lives elsewhere.
 
 pub mod actors;
+pub mod blocks;
 pub mod follows;
+pub mod limits;
+pub mod moderation;
+pub mod mutes;
+pub mod reports;
+pub mod standing;
 pub mod sync;
 pub mod wire;
 
 use crate::node::domain::Domain;
-use crate::node::work::Reaction;
+use crate::node::work::{Cron, Reaction};
 use crate::{action, hears, job};
 
 /// What this domain plugs in.
@@ -22,8 +28,43 @@ pub const DOMAIN: Domain = Domain {
         action!("follows"."request", "Follow an actor.", ["actor": "text", "as": "uuid"] => follows::request).looking_up("actor"),
         action!("follows"."answer", "Let somebody follow, or not.", ["id": "uuid", "accept": "boolean"] => follows::answer),
         action!("follows"."undo", "Follow no more, or let somebody follow no more.", ["id": "uuid"] => follows::undo),
+        action!("blocks"."set", "Block an actor: nothing goes between the two any more.", ["actor": "text", "reason": "text"] => blocks::set).looking_up("actor"),
+        action!("blocks"."undo", "Block an actor no more.", ["id": "uuid"] => blocks::undo),
+        action!("mutes"."set", "Be told no more what an actor does.", ["actor": "text", "hide_notifications": "boolean", "expires_at": "timestamptz"] => mutes::set).looking_up("actor"),
+        action!("mutes"."undo", "Be told again what an actor does.", ["id": "uuid"] => mutes::undo),
+        action!("reports"."file", "Report an actor or what he said to the operators, and, if forward is set, to his server without saying who reports.", ["object": "text", "reason": "text", "forward": "boolean"] => reports::file).looking_up("object"),
+        action!("hosts"."set_policy", "Hold something of a domain and its sub-domains: allow, limit, reject_media, reject_reports or block; for developers.", ["domain": "text", "policy": "text", "comment": "text", "private_comment": "text", "expires_at": "timestamptz"] => moderation::set_policy),
+        action!("hosts"."clear_policy", "Hold nothing of a domain any more; for developers.", ["domain": "text"] => moderation::clear_policy),
+        action!(reads "hosts"."list", "What is held of other domains; for developers.", [] => moderation::list),
+        action!("actors"."silence", "Let only its followers hear of an actor; for developers.", ["actor": "text"] => standing::silence),
+        action!("actors"."suspend", "Take nothing from an actor and send it nothing; an account of this hub is logged out; for developers.", ["actor": "text"] => standing::suspend),
+        action!("actors"."restore", "Hold nothing of an actor any more; for developers.", ["actor": "text"] => standing::restore),
     ],
-    jobs: &[job!(actors::CatchUp), job!(sync::Followers)],
+    hooks: &[blocks::HOOK, reports::HOOK],
+    jobs: &[
+        job!(actors::CatchUp),
+        job!(actors::ShredKeys),
+        job!(moderation::Settle),
+        job!(moderation::Expire),
+        job!(sync::Followers),
+    ],
+    crons: &[
+        Cron {
+            name: "social.catch_up",
+            schedule: "17 * * * *",
+            job: "social.catch_up",
+        },
+        Cron {
+            name: "social.shred_keys",
+            schedule: "23 * * * *",
+            job: "social.shred_keys",
+        },
+        Cron {
+            name: "social.expire",
+            schedule: "*/5 * * * *",
+            job: "social.expire",
+        },
+    ],
     reactions: &[Reaction {
         name: "social.actors",
         to: actors::react,
@@ -33,6 +74,9 @@ pub const DOMAIN: Domain = Domain {
         hears!(FollowUndone => wire::on_follow_undone),
         hears!(FollowAccepted => wire::on_follow_accepted),
         hears!(FollowRejected => wire::on_follow_rejected),
+        hears!(Blocked => blocks::on_blocked),
+        hears!(BlockUndone => blocks::on_block_undone),
+        hears!(Flagged => reports::on_flagged),
     ],
     ..Domain::EMPTY
 };
