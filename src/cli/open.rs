@@ -122,6 +122,7 @@ pub fn node(config: &Config, url: &str) -> anyhow::Result<Arc<Node>> {
             follows: config.limit_follows,
             reports: config.limit_reports,
         });
+    }
     if let Some(domain) = &config.handle_domain {
         hub.set_handle_domain(domain.to_lowercase());
     }

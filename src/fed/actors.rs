@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use url::Url;
 use uuid::Uuid;
 
+use super::adapter;
 use super::vocab::{self, HUB, RFC9421};
 use crate::base::{Error, Result};
 use crate::db::{Bind, Statement, Tx};
@@ -189,7 +190,7 @@ pub async fn document(tx: &mut Tx, actor: &Local) -> Result<Value> {
     let keys = public_halves(tx, actor.id).await?;
     let domain = domain(tx)?;
     let base = base(tx)?;
-    Ok(write(actor, &keys, &domain, &base))
+    write(actor, &keys, &domain, &base)
 }
 
 async fn public_halves(tx: &mut Tx, actor: Uuid) -> Result<Vec<PublicHalf>> {
@@ -208,7 +209,7 @@ async fn public_halves(tx: &mut Tx, actor: Uuid) -> Result<Vec<PublicHalf>> {
         .collect()
 }
 
-fn write(actor: &Local, keys: &[PublicHalf], domain: &str, base: &str) -> Value {
+fn write(actor: &Local, keys: &[PublicHalf], domain: &str, base: &str) -> Result<Value> {
     let uri = &actor.uri;
     let own = |part: &str| Value::String(format!("{uri}/{part}"));
     let mut told = Map::new();
@@ -290,7 +291,7 @@ fn write(actor: &Local, keys: &[PublicHalf], domain: &str, base: &str) -> Value 
     {
         say(
             "publicKey",
-            json!({ "id": rsa.key_uri, "owner": uri, "publicKeyPem": rsa.public_key }),
+            adapter::public_key(&rsa.key_uri, uri, &rsa.public_key)?,
         );
     }
     let methods: Vec<Value> = keys
@@ -329,23 +330,12 @@ fn write(actor: &Local, keys: &[PublicHalf], domain: &str, base: &str) -> Value 
         }
     }
     say("mo:version", json!(actor.version));
-    Value::Object(told)
+    Ok(Value::Object(told))
 }
 
 /// What a deleted actor's or object's address answers with.
-pub fn tombstone(uri: &str, former_type: Option<&str>, deleted: DateTime<Utc>) -> Value {
-    let mut told = json!({
-        "@context": vocab::ACTIVITYSTREAMS,
-        "type": "Tombstone",
-        "id": uri,
-    });
-    if let Some(told) = told.as_object_mut() {
-        if let Some(former) = former_type {
-            told.insert("formerType".to_owned(), json!(former));
-        }
-        told.insert("deleted".to_owned(), json!(time(deleted)));
-    }
-    told
+pub fn tombstone(uri: &str, former_type: Option<&str>, deleted: DateTime<Utc>) -> Result<Value> {
+    adapter::tombstone(uri, former_type, &time(deleted))
 }
 
 /// A time as the wire has it.

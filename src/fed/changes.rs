@@ -53,8 +53,14 @@ pub async fn page(tx: &mut Tx, host: &str, after: i64, limit: i64) -> Result<Pag
         "attributedTo": format!("{base}/ap/actor"),
         "mo:head": head,
     });
-    if let (Some(next), Some(told)) = (found.get("next").and_then(Value::as_i64), told.as_object_mut()) {
-        told.insert("next".to_owned(), json!(format!("{base}/ap/changes?after={next}")));
+    if let (Some(next), Some(told)) = (
+        found.get("next").and_then(Value::as_i64),
+        told.as_object_mut(),
+    ) {
+        told.insert(
+            "next".to_owned(),
+            json!(format!("{base}/ap/changes?after={next}")),
+        );
     }
     Ok(Page::Here(with_items(&told, &bodies)?))
 }
@@ -69,7 +75,10 @@ fn with_items(told: &Value, bodies: &[&str]) -> Result<String> {
 /// How far the feed reaches by now.
 pub async fn head(tx: &mut Tx) -> Result<i64> {
     let rows: Vec<i64> = tx
-        .as_hub(async |tx| tx.load(Statement::<BigInt>::new("select hub.changes_head()")).await)
+        .as_hub(async |tx| {
+            tx.load(Statement::<BigInt>::new("select hub.changes_head()"))
+                .await
+        })
         .await?;
     Ok(rows.first().copied().unwrap_or_default())
 }

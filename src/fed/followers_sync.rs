@@ -54,7 +54,10 @@ pub fn read(header: &str) -> Option<Told> {
 pub fn digest_of<'a>(ids: impl IntoIterator<Item = &'a str>) -> String {
     let mut whole = [0_u8; 32];
     for id in ids {
-        for (byte, other) in whole.iter_mut().zip(digest(&SHA256, id.as_bytes()).as_ref()) {
+        for (byte, other) in whole
+            .iter_mut()
+            .zip(digest(&SHA256, id.as_bytes()).as_ref())
+        {
             *byte ^= other;
         }
     }
@@ -142,7 +145,10 @@ mod tests {
         let told = read(&good).unwrap();
         assert_eq!(told.url, "https://a.example/u/1/followers_synchronization");
         for bad in [
-            good.replace("https://a.example/u/1/followers_", "https://b.example/u/1/followers_"),
+            good.replace(
+                "https://a.example/u/1/followers_",
+                "https://b.example/u/1/followers_",
+            ),
             good.replace(&zero, "xyz"),
             good.replace("digest", "digset"),
             "collectionId".to_owned(),

@@ -107,15 +107,18 @@ async fn the_hub_itself_is_found_by_its_origin_and_by_its_name() {
     assert_eq!(node["id"], json!(actor));
     assert_eq!(node["preferredUsername"], json!(hub.host));
     assert_eq!(node["mo:kind"], "mo:Node");
-    assert_eq!(node["mo:changes"], json!(format!("{}/ap/changes", hub.public)));
+    assert_eq!(
+        node["mo:changes"],
+        json!(format!("{}/ap/changes", hub.public))
+    );
     let says = node["implements"].as_array().unwrap();
-    assert!(says.iter().any(|link| link["href"] == "https://w3id.org/made-open/hub/v1"));
+    assert!(
+        says.iter()
+            .any(|link| link["href"] == "https://w3id.org/made-open/hub/v1")
+    );
     assert_eq!(node["publicKey"]["id"], json!(format!("{actor}#main-key")));
     assert_eq!(node["publicKey"]["owner"], json!(actor));
-    assert_eq!(
-        node["assertionMethod"][0]["controller"],
-        json!(actor)
-    );
+    assert_eq!(node["assertionMethod"][0]["controller"], json!(actor));
     // Its collections are there, and empty for strangers.
     for name in ["outbox", "followers", "following", "inbox"] {
         let told = hub.ask(&format!("/ap/actor/{name}")).await;

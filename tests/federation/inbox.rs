@@ -16,14 +16,18 @@ pub async fn rig(settings: &[(&str, &str)]) -> (Hub, crate::support::hubs::Membe
 
 /// The state of what was received under this id.
 pub async fn state(hub: &Hub, id: &str) -> Option<String> {
-    hub.text(&format!("select state || coalesce(':' || reason, '') from ap_received where uri = '{id}'"))
-        .await
+    hub.text(&format!(
+        "select state || coalesce(':' || reason, '') from ap_received where uri = '{id}'"
+    ))
+    .await
 }
 
 /// Wait until it is neither waiting nor missing.
 pub async fn ended(hub: &Hub, id: &str) -> String {
     hub.until(&format!("{id} ends"), async || {
-        state(hub, id).await.filter(|state| !state.starts_with("waiting"))
+        state(hub, id)
+            .await
+            .filter(|state| !state.starts_with("waiting"))
     })
     .await
 }

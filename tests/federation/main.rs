@@ -12,10 +12,12 @@ mod support;
 
 mod activitypub_testing;
 mod actors;
-mod delivery;
 mod changes;
+mod contexts;
+mod delivery;
 mod discovery;
 mod fedify;
+mod golden;
 mod hostile;
 mod inbox;
 mod peers_payloads;

@@ -88,7 +88,9 @@ async fn servers_get_the_document_and_people_the_page() {
             true,
         ),
         (
-            Some("application/activity+json, application/ld+json; profile=\"https://www.w3.org/ns/activitystreams\""),
+            Some(
+                "application/activity+json, application/ld+json; profile=\"https://www.w3.org/ns/activitystreams\"",
+            ),
             true,
         ),
         (Some("application/ld+json"), true),
@@ -103,7 +105,10 @@ async fn servers_get_the_document_and_people_the_page() {
         (Some(browser), false),
         (Some("text/html;q=0.5, application/activity+json"), true),
         (Some("application/activity+json;q=0.5, text/html"), false),
-        (Some("application/activity+json;q=0.4, text/html;q=0.5"), false),
+        (
+            Some("application/activity+json;q=0.4, text/html;q=0.5"),
+            false,
+        ),
         (Some("text/html;q=0, application/activity+json;q=0.1"), true),
         (Some("text/html, application/activity+json;q=0"), false),
         (Some("application/activity+json;q=x, text/html;q=0.9"), true),
@@ -125,10 +130,17 @@ async fn servers_get_the_document_and_people_the_page() {
 
     // The page's address leads servers to the document.
     let told = asked(&hub, Method::GET, "/@alice", &[("Accept", ACTIVITY)]).await;
-    assert_eq!((told.status, told.header("location")), (303, Some(alice.actor.as_str())));
+    assert_eq!(
+        (told.status, told.header("location")),
+        (303, Some(alice.actor.as_str()))
+    );
     let told = asked(&hub, Method::GET, "/@alice", &[("Accept", browser)]).await;
     assert_eq!(told.status, 200);
-    assert!(told.header("content-type").unwrap().starts_with("text/html"));
+    assert!(
+        told.header("content-type")
+            .unwrap()
+            .starts_with("text/html")
+    );
 }
 
 #[tokio::test]
@@ -145,18 +157,47 @@ async fn documents_have_tags_and_are_read_by_head_as_well() {
         let told = asked(&hub, Method::GET, &path, &[accept]).await;
         assert_eq!(told.status, 200, "{path}: {told:?}");
         assert_eq!(told.header("cache-control"), Some("max-age=60"), "{path}");
-        assert_eq!(told.header("access-control-allow-origin"), Some("*"), "{path}");
-        assert_eq!(told.header("x-content-type-options"), Some("nosniff"), "{path}");
+        assert_eq!(
+            told.header("access-control-allow-origin"),
+            Some("*"),
+            "{path}"
+        );
+        assert_eq!(
+            told.header("x-content-type-options"),
+            Some("nosniff"),
+            "{path}"
+        );
         let tag = told.header("etag").unwrap().to_owned();
         assert!(tag.starts_with('"') && tag.len() > 10, "{tag}");
 
-        for same in [tag.clone(), format!("W/{tag}"), format!("\"other\", {tag}"), "*".to_owned()] {
-            let again = asked(&hub, Method::GET, &path, &[accept, ("If-None-Match", &same)]).await;
-            assert_eq!((again.status, again.body.as_str()), (304, ""), "{path} {same}");
+        for same in [
+            tag.clone(),
+            format!("W/{tag}"),
+            format!("\"other\", {tag}"),
+            "*".to_owned(),
+        ] {
+            let again = asked(
+                &hub,
+                Method::GET,
+                &path,
+                &[accept, ("If-None-Match", &same)],
+            )
+            .await;
+            assert_eq!(
+                (again.status, again.body.as_str()),
+                (304, ""),
+                "{path} {same}"
+            );
             assert_eq!(again.header("etag"), Some(tag.as_str()));
             assert_eq!(again.header("vary"), Some("Accept, Signature"));
         }
-        let other = asked(&hub, Method::GET, &path, &[accept, ("If-None-Match", "\"other\"")]).await;
+        let other = asked(
+            &hub,
+            Method::GET,
+            &path,
+            &[accept, ("If-None-Match", "\"other\"")],
+        )
+        .await;
         assert_eq!(other.status, 200, "{path}");
 
         let head = asked(&hub, Method::HEAD, &path, &[accept]).await;
@@ -171,8 +212,19 @@ async fn documents_have_tags_and_are_read_by_head_as_well() {
     hub.rpc(&alice.person, "actors_update", changes).await;
     let tag = before.header("etag").unwrap().to_owned();
     hub.until("the change is seen", async || {
-        let told = asked(&hub, Method::GET, &alice.actor, &[accept, ("If-None-Match", &tag)]).await;
-        (told.status == 200 && told.json()["summary"].as_str().unwrap_or_default().contains("Repairs")).then_some(())
+        let told = asked(
+            &hub,
+            Method::GET,
+            &alice.actor,
+            &[accept, ("If-None-Match", &tag)],
+        )
+        .await;
+        (told.status == 200
+            && told.json()["summary"]
+                .as_str()
+                .unwrap_or_default()
+                .contains("Repairs"))
+        .then_some(())
     })
     .await;
 }
@@ -183,7 +235,8 @@ async fn what_is_gone_says_so_and_what_never_was_does_not() {
     let alice = hub.member("alice").await;
     let id = alice.actor.rsplit('/').next().unwrap().to_owned();
     hub.ask(&alice.actor).await;
-    hub.rpc(&alice.person, "actors_withdraw", json!({ "id": id })).await;
+    hub.rpc(&alice.person, "actors_withdraw", json!({ "id": id }))
+        .await;
 
     let told = hub
         .until("the actor is gone", async || {
@@ -200,7 +253,10 @@ async fn what_is_gone_says_so_and_what_never_was_does_not() {
     let mut keys: Vec<&String> = stone.as_object().unwrap().keys().collect();
     keys.sort();
     assert_eq!(keys, ["@context", "deleted", "formerType", "id", "type"]);
-    assert_eq!(hub.ask(&format!("{}/outbox", alice.actor)).await.status, 404);
+    assert_eq!(
+        hub.ask(&format!("{}/outbox", alice.actor)).await.status,
+        404
+    );
     let acct = format!("/.well-known/webfinger?resource=acct:alice@{}", hub.host);
     assert_eq!(hub.ask(&acct).await.status, 404);
 
@@ -262,16 +318,27 @@ async fn collections_have_pages_of_forty_with_the_newest_first() {
         }
     }
     assert_eq!(sizes, [40, 40, 2]);
-    let expected: Vec<String> = (1..=82).rev().map(|n| format!("https://masto.example/users/{n}")).collect();
+    let expected: Vec<String> = (1..=82)
+        .rev()
+        .map(|n| format!("https://masto.example/users/{n}"))
+        .collect();
     assert_eq!(seen, expected);
 
     // Hidden followers are only a number.
     let id = alice.actor.rsplit('/').next().unwrap();
-    hub.rpc(&alice.person, "actors_update", json!({ "id": id, "changes": { "hides_followers": true } })).await;
+    hub.rpc(
+        &alice.person,
+        "actors_update",
+        json!({ "id": id, "changes": { "hides_followers": true } }),
+    )
+    .await;
     for name in ["followers", "following"] {
         let uri = format!("{}/{name}", alice.actor);
         let whole = hub.ask(&uri).await.json();
-        assert!(whole.get("first").is_none() && whole.get("orderedItems").is_none(), "{whole}");
+        assert!(
+            whole.get("first").is_none() && whole.get("orderedItems").is_none(),
+            "{whole}"
+        );
         assert_eq!(hub.ask(&format!("{uri}?page=true")).await.status, 404);
     }
 
@@ -282,7 +349,9 @@ async fn collections_have_pages_of_forty_with_the_newest_first() {
         assert_eq!(told["orderedItems"], json!([]), "{told}");
     }
     for odd in ["x", "%27", "-1", "99999999999999999999", "%00"] {
-        let told = hub.ask(&format!("{}/outbox?page=true&after={odd}", alice.actor)).await;
+        let told = hub
+            .ask(&format!("{}/outbox?page=true&after={odd}", alice.actor))
+            .await;
         assert_eq!(told.status, 200, "{odd}: {told:?}");
     }
 }
@@ -316,7 +385,10 @@ async fn s_53_no_other_door_answers_as_activitypub() {
         "/@alice/a.json",
         "/nothing",
     ] {
-        for accept in [ACTIVITY, "application/ld+json; profile=\"https://www.w3.org/ns/activitystreams\""] {
+        for accept in [
+            ACTIVITY,
+            "application/ld+json; profile=\"https://www.w3.org/ns/activitystreams\"",
+        ] {
             let told = alice
                 .person
                 .ask(&hub.hub, Method::GET, path)
@@ -325,9 +397,19 @@ async fn s_53_no_other_door_answers_as_activitypub() {
                 .await
                 .unwrap();
             let told = Told::of(told).await;
-            let kind = told.header("content-type").unwrap_or_default().to_lowercase();
-            assert!(!kind.contains("activity+json") && !kind.contains("ld+json"), "{path}: {kind}");
-            assert_eq!(told.header("x-content-type-options"), Some("nosniff"), "{path}");
+            let kind = told
+                .header("content-type")
+                .unwrap_or_default()
+                .to_lowercase();
+            assert!(
+                !kind.contains("activity+json") && !kind.contains("ld+json"),
+                "{path}: {kind}"
+            );
+            assert_eq!(
+                told.header("x-content-type-options"),
+                Some("nosniff"),
+                "{path}"
+            );
         }
     }
 }
@@ -346,8 +428,16 @@ async fn s_87_what_is_private_is_there_for_its_audience_alone() {
     }
     let_follow(&hub, &other.actor, &same_host.id).await;
     // Somebody follows; what he says is for the other alone.
-    hub.rpc(&alice.person, "follows_request", json!({ "actor": named.id })).await;
-    let uri = hub.text("select uri from ap_activities where type = 'Follow'").await.unwrap();
+    hub.rpc(
+        &alice.person,
+        "follows_request",
+        json!({ "actor": named.id }),
+    )
+    .await;
+    let uri = hub
+        .text("select uri from ap_activities where type = 'Follow'")
+        .await
+        .unwrap();
     let nowhere = format!("{}/ap/activities/{}", hub.public, uuid::Uuid::now_v7());
 
     let told = named.get(&uri).await;
@@ -359,8 +449,15 @@ async fn s_87_what_is_private_is_there_for_its_audience_alone() {
     assert_eq!(unknown.status, 404);
     let mut answers = vec![("unsigned", hub.ask(&uri).await)];
     answers.push(("a stranger", stranger.get(&uri).await));
-    answers.push(("a neighbour who follows somebody else", same_host.get(&uri).await));
-    let session = alice.person.ask(&hub.hub, Method::GET, uri.strip_prefix(&hub.public).unwrap());
+    answers.push((
+        "a neighbour who follows somebody else",
+        same_host.get(&uri).await,
+    ));
+    let session = alice.person.ask(
+        &hub.hub,
+        Method::GET,
+        uri.strip_prefix(&hub.public).unwrap(),
+    );
     let session = session.header("Accept", ACTIVITY).send().await.unwrap();
     answers.push(("a session", Told::of(session).await));
     // A signature that is not the audience's, or is for another address, is none.
@@ -369,10 +466,17 @@ async fn s_87_what_is_private_is_there_for_its_audience_alone() {
     for (name, value) in named.signed(Scheme::Cavage, "GET", &nowhere, None) {
         borrowed = borrowed.header(name, value);
     }
-    answers.push(("signed for another path", Told::of(borrowed.send().await.unwrap()).await));
+    answers.push((
+        "signed for another path",
+        Told::of(borrowed.send().await.unwrap()).await,
+    ));
     for (who, told) in answers {
         assert_eq!((told.status, &told.body), (404, &unknown.body), "{who}");
-        assert_eq!(told.header("content-type"), unknown.header("content-type"), "{who}");
+        assert_eq!(
+            told.header("content-type"),
+            unknown.header("content-type"),
+            "{who}"
+        );
         assert_eq!(told.header("vary"), unknown.header("vary"), "{who}");
     }
 
@@ -415,7 +519,11 @@ async fn s_91_with_authorized_fetch_only_servers_that_are_welcome_read() {
         let url = format!("{}{path}", alice.actor);
         let told = hub.ask(&url).await;
         assert_eq!(told.status, 401, "{path}: {told:?}");
-        assert!(told.header("accept-signature").unwrap().contains("@target-uri"));
+        assert!(
+            told.header("accept-signature")
+                .unwrap()
+                .contains("@target-uri")
+        );
         let told = good.get(&url).await;
         assert_eq!(told.status, 200, "{path}: {told:?}");
         // No cache in between hands it to whoever did not sign.
@@ -427,7 +535,10 @@ async fn s_91_with_authorized_fetch_only_servers_that_are_welcome_read() {
     }
     // Or nobody could ever check a signature.
     let told = hub.ask("/ap/actor").await;
-    assert_eq!((told.status, told.header("cache-control")), (200, Some("max-age=60")));
+    assert_eq!(
+        (told.status, told.header("cache-control")),
+        (200, Some("max-age=60"))
+    );
     assert_eq!(hub.ask("/ap/actor/outbox").await.status, 401);
     let page = asked(&hub, Method::GET, &alice.actor, &[("Accept", "text/html")]).await;
     assert_eq!(page.status, 302);
@@ -443,7 +554,11 @@ async fn s_93_nothing_private_stands_in_a_public_answer() {
     // Every text column of the account and its profile that is not shown by name gets a secret of its own.
     let mut secrets = vec![alice.person.id.to_string(), "alice@example.org".to_owned()];
     for table in ["users", "profiles", "user_profile"] {
-        let key = if table == "user_profile" { "user_id" } else { "id" };
+        let key = if table == "user_profile" {
+            "user_id"
+        } else {
+            "id"
+        };
         let columns = admin
             .query(
                 "select column_name::text from information_schema.columns where table_schema = 'public' and table_name = $1 \
@@ -472,27 +587,57 @@ async fn s_93_nothing_private_stands_in_a_public_answer() {
     }
     assert!(secrets.len() > 4, "nothing was seeded: {secrets:?}");
     let id = alice.actor.rsplit('/').next().unwrap();
-    hub.rpc(&alice.person, "actors_update", json!({ "id": id, "changes": { "summary": "Hello" } })).await;
+    hub.rpc(
+        &alice.person,
+        "actors_update",
+        json!({ "id": id, "changes": { "summary": "Hello" } }),
+    )
+    .await;
     let rows = admin
         .query("select k.id::text, k.secret_id::text from ap_keys k union all select s.id::text, s.purpose from vault_secrets s", &[])
         .await
         .unwrap();
-    secrets.extend(rows.iter().flat_map(|row| [row.get::<_, String>(0), row.get(1)]));
+    secrets.extend(
+        rows.iter()
+            .flat_map(|row| [row.get::<_, String>(0), row.get(1)]),
+    );
     secrets.push("PRIVATE KEY".to_owned());
 
     let acct = format!("/.well-known/webfinger?resource=acct:alice@{}", hub.host);
-    let mut paths: Vec<String> = ["", "/outbox", "/outbox?page=true", "/followers", "/following", "/featured", "/inbox"]
-        .iter()
-        .map(|part| format!("{}{part}", alice.actor))
-        .collect();
-    paths.extend([acct, "/@alice".into(), "/ap/actor".into(), "/.well-known/nodeinfo".into(), "/nodeinfo/2.0".into()]);
-    paths.extend(["/nodeinfo/2.1".into(), "/.well-known/host-meta".into(), "/ns/hub/v1".into(), "/ap/actor/outbox".into()]);
+    let mut paths: Vec<String> = [
+        "",
+        "/outbox",
+        "/outbox?page=true",
+        "/followers",
+        "/following",
+        "/featured",
+        "/inbox",
+    ]
+    .iter()
+    .map(|part| format!("{}{part}", alice.actor))
+    .collect();
+    paths.extend([
+        acct,
+        "/@alice".into(),
+        "/ap/actor".into(),
+        "/.well-known/nodeinfo".into(),
+        "/nodeinfo/2.0".into(),
+    ]);
+    paths.extend([
+        "/nodeinfo/2.1".into(),
+        "/.well-known/host-meta".into(),
+        "/ns/hub/v1".into(),
+        "/ap/actor/outbox".into(),
+    ]);
     for path in paths {
         for accept in [ACTIVITY, "text/html"] {
             let told = asked(&hub, Method::GET, &path, &[("Accept", accept)]).await;
             let whole = format!("{:?} {}", told.headers, told.body);
             for secret in &secrets {
-                assert!(!whole.contains(secret.as_str()), "{path} shows {secret}: {whole}");
+                assert!(
+                    !whole.contains(secret.as_str()),
+                    "{path} shows {secret}: {whole}"
+                );
             }
         }
     }
@@ -500,12 +645,40 @@ async fn s_93_nothing_private_stands_in_a_public_answer() {
     // What stands in it is a list, not whatever the row has.
     let document = hub.ask(&alice.actor).await.json();
     let allowed = [
-        "@context", "type", "id", "preferredUsername", "webfinger", "name", "summary", "url", "inbox", "outbox", "followers",
-        "following", "featured", "endpoints", "manuallyApprovesFollowers", "discoverable", "indexable", "published", "updated",
-        "alsoKnownAs", "movedTo", "icon", "attachment", "publicKey", "assertionMethod", "generator", "mo:kind", "mo:version",
+        "@context",
+        "type",
+        "id",
+        "preferredUsername",
+        "webfinger",
+        "name",
+        "summary",
+        "url",
+        "inbox",
+        "outbox",
+        "followers",
+        "following",
+        "featured",
+        "endpoints",
+        "manuallyApprovesFollowers",
+        "discoverable",
+        "indexable",
+        "published",
+        "updated",
+        "alsoKnownAs",
+        "movedTo",
+        "icon",
+        "attachment",
+        "publicKey",
+        "assertionMethod",
+        "generator",
+        "mo:kind",
+        "mo:version",
     ];
     for name in document.as_object().unwrap().keys() {
-        assert!(allowed.contains(&name.as_str()), "{name} is not among what an actor shows");
+        assert!(
+            allowed.contains(&name.as_str()),
+            "{name} is not among what an actor shows"
+        );
     }
 }
 
@@ -516,12 +689,21 @@ async fn a_follower_reads_what_is_for_followers_and_loses_it_with_the_follow() {
     let alice = hub.member("alice").await;
     let fan = peers.peer("p1.peer.test").person("fan");
     acquaint(&hub, &fan).await;
-    let uri = said(&hub, &alice, &[&format!("{}/followers", alice.actor)], false).await;
+    let uri = said(
+        &hub,
+        &alice,
+        &[&format!("{}/followers", alice.actor)],
+        false,
+    )
+    .await;
     assert_eq!(fan.get(&uri).await.status, 404);
     let_follow(&hub, &alice.actor, &fan.id).await;
     assert_eq!(fan.get(&uri).await.status, 200);
     let admin = hub.hub.database.admin().await;
-    admin.execute("delete from follows where direction = 'in'", &[]).await.unwrap();
+    admin
+        .execute("delete from follows where direction = 'in'", &[])
+        .await
+        .unwrap();
     assert_eq!(fan.get(&uri).await.status, 404);
 }
 
@@ -547,5 +729,8 @@ pub async fn said(hub: &Hub, who: &Member, to: &[&str], is_public: bool) -> Stri
 
 /// The same actor with other keys, as a forger has it.
 pub fn forged(actor: &Actor) -> Actor {
-    Actor { keys: Keys::fresh(), ..actor.clone() }
+    Actor {
+        keys: Keys::fresh(),
+        ..actor.clone()
+    }
 }

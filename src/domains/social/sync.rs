@@ -156,7 +156,16 @@ async fn settle(tx: &mut Tx, actor: Uuid, listed: &BTreeSet<String>) -> Result<(
     let rows: Vec<(Uuid, String, bool)> = tx.load(ask).await?;
     let ours: BTreeMap<String, Row> = rows
         .into_iter()
-        .map(|(id, uri, is_granted)| (uri.clone(), Row { id, uri, is_granted }))
+        .map(|(id, uri, is_granted)| {
+            (
+                uri.clone(),
+                Row {
+                    id,
+                    uri,
+                    is_granted,
+                },
+            )
+        })
         .collect();
 
     let mut dropped = 0;

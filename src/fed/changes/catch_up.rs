@@ -14,7 +14,7 @@ use crate::fed::inbox::{self, Checked};
 use crate::fed::intake::{self, Taken, Via};
 use crate::fed::remote::fetch::{self, Wanted};
 use crate::fed::remote::{FETCHES, Unreached};
-use crate::fed::{policy, trust, vocab};
+use crate::fed::{adapter, policy, trust, vocab};
 use crate::net::http::Budget;
 use crate::node::Node;
 
@@ -74,8 +74,7 @@ async fn claim(node: &Node, is_start: bool) -> Result<Vec<Feed>> {
         "select host, changes_url, cursor_in from hub.claim_feeds({is_start}, "
     ));
     claim.bind(Bind::Int(FEEDS)).sql("::int)");
-    let rows: Vec<(String, String, Option<i64>)> =
-        Tx::once(&node.db, &Caller::Hub, claim).await?;
+    let rows: Vec<(String, String, Option<i64>)> = Tx::once(&node.db, &Caller::Hub, claim).await?;
     Ok(rows
         .into_iter()
         .map(|(host, url, cursor)| Feed { host, url, cursor })
@@ -85,6 +84,7 @@ async fn claim(node: &Node, is_start: bool) -> Result<Vec<Feed>> {
 /// Read a feed to its head; how many activities were new.
 async fn read(node: &Node, feed: &Feed) -> Result<usize, Unreached> {
     let Some(mut cursor) = feed.cursor else {
+        is_a_hub(node, feed).await?;
         // What was said before the two knew each other is not looked for.
         let head = head(node, feed).await?;
         move_on(node, feed, head, Vec::new()).await?;
@@ -107,6 +107,16 @@ async fn read(node: &Node, feed: &Feed) -> Result<usize, Unreached> {
         }
     }
     Ok(kept)
+}
+
+/// Whether the server's own actor says so too: anybody there may write that of himself.
+async fn is_a_hub(node: &Node, feed: &Feed) -> Result<(), Unreached> {
+    let own = feed.url.replace("/ap/changes", "/ap/actor");
+    let found = adapter::resolved(node, &own, &Budget::new(FETCHES)).await?;
+    match found.is_node && found.host == feed.host {
+        true => Ok(()),
+        false => Err(Unreached::Refused("not_a_hub")),
+    }
 }
 
 /// Where the feed goes on, and whether this was its end. A feed that leads backwards or elsewhere is not followed.
@@ -147,7 +157,10 @@ async fn ask(node: &Node, url: &str) -> Result<Value, Unreached> {
 
 /// What of a page concerns somebody here, is new and is proved by its author.
 async fn wanted(node: &Node, feed: &Feed, page: &Value) -> Result<Vec<Taken>, Unreached> {
-    let items = page.get("orderedItems").map(vocab::many).unwrap_or_default();
+    let items = page
+        .get("orderedItems")
+        .map(vocab::many)
+        .unwrap_or_default();
     let mut checked = Vec::new();
     for item in items {
         match looked_at(item) {
@@ -195,7 +208,8 @@ fn is_for_us(node: &Node, one: &Checked) -> bool {
 
 /// Ids that are not here yet, of actors whom somebody here follows, or that change what is known already.
 async fn news(node: &Node, checked: &[Checked]) -> Result<Vec<String>, Unreached> {
-    let texts = |text: &dyn Fn(&Checked) -> Option<String>| Bind::Texts(checked.iter().map(text).collect());
+    let texts =
+        |text: &dyn Fn(&Checked) -> Option<String>| Bind::Texts(checked.iter().map(text).collect());
     let mut ask = Statement::<Text>::new("select n.uri from unnest(");
     ask.bind(texts(&|one| Some(one.id.clone())))
         .sql("::text[], ")
@@ -212,7 +226,12 @@ async fn news(node: &Node, checked: &[Checked]) -> Result<Vec<String>, Unreached
 }
 
 /// Keep what was read and how far, together.
-async fn move_on(node: &Node, feed: &Feed, cursor: i64, taken: Vec<Taken>) -> Result<(), Unreached> {
+async fn move_on(
+    node: &Node,
+    feed: &Feed,
+    cursor: i64,
+    taken: Vec<Taken>,
+) -> Result<(), Unreached> {
     let mut update = Statement::new("update public.ap_hosts set cursor_at = now(), cursor_in = ");
     update
         .bind(Bind::Int(cursor))

@@ -7,8 +7,8 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use futures_util::StreamExt;
 use serde_json::json;
 
-use crate::fed::document::LONGEST;
 use crate::domains::social::sync;
+use crate::fed::document::LONGEST;
 use crate::fed::inbox::{self, Posted, Refusal, Verdict};
 use crate::fed::intake::Via;
 use crate::fed::signature::{ACCEPT_SIGNATURE, Head};

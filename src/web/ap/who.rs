@@ -11,8 +11,7 @@ use crate::node::Node;
 use crate::web::reply;
 
 /// What a reader whose signature did not do is asked for (R3).
-const ACCEPT_SIGNATURE: &str =
-    r#"sig1=("@method" "@target-uri");created;alg="rsa-v1_5-sha256""#;
+const ACCEPT_SIGNATURE: &str = r#"sig1=("@method" "@target-uri");created;alg="rsa-v1_5-sha256""#;
 
 /// The caller of a read. Without a signature that fits it is nobody, and then only what everybody may have is there;
 /// where the hub wants signatures for everything, nobody gets nothing.
