@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::crypto::Algorithm;
 use super::keys;
+use super::adapter;
 use super::vocab::{self, HUB, RFC9421};
 use crate::base::{Error, Result};
 use crate::db::{Bind, Statement, Tx};
@@ -181,10 +182,27 @@ pub async fn document(tx: &mut Tx, actor: &Local) -> Result<Value> {
     let keys = keys::shown(tx, actor.id).await?;
     let domain = domain(tx)?;
     let base = base(tx)?;
-    Ok(write(actor, &keys, &domain, &base))
+    write(actor, &keys, &domain, &base)
 }
 
 fn write(actor: &Local, keys: &[keys::Shown], domain: &str, base: &str) -> Value {
+async fn public_halves(tx: &mut Tx, actor: Uuid) -> Result<Vec<PublicHalf>> {
+    // A retired key stays for as long as what was signed with it is looked at (R8).
+    let mut select = Statement::<Jsonb>::new(
+        "select jsonb_build_object('key_uri', key_uri, 'algorithm', algorithm, 'public_key', public_key, \
+         'is_retired', retired_at is not null) from public.ap_keys \
+         where (retired_at is null or (algorithm = 'ed25519' and retired_at > now() - interval '90 days')) and actor_id = ",
+    );
+    select
+        .bind(Bind::Uuid(actor))
+        .sql(" order by retired_at nulls first, created_at desc, id desc");
+    let rows: Vec<Value> = tx.as_hub(async |tx| tx.load(select.clone()).await).await?;
+    rows.into_iter()
+        .map(|row| serde_json::from_value(row).map_err(Error::broken))
+        .collect()
+}
+
+fn write(actor: &Local, keys: &[PublicHalf], domain: &str, base: &str) -> Result<Value> {
     let uri = &actor.uri;
     let own = |part: &str| Value::String(format!("{uri}/{part}"));
     let mut told = Map::new();
@@ -266,7 +284,7 @@ fn write(actor: &Local, keys: &[keys::Shown], domain: &str, base: &str) -> Value
     {
         say(
             "publicKey",
-            json!({ "id": rsa.key_uri, "owner": uri, "publicKeyPem": rsa.public_key }),
+            adapter::public_key(&rsa.key_uri, uri, &rsa.public_key)?,
         );
     }
     let methods: Vec<Value> = keys
@@ -305,23 +323,12 @@ fn write(actor: &Local, keys: &[keys::Shown], domain: &str, base: &str) -> Value
         }
     }
     say("mo:version", json!(actor.version));
-    Value::Object(told)
+    Ok(Value::Object(told))
 }
 
 /// What a deleted actor's or object's address answers with.
-pub fn tombstone(uri: &str, former_type: Option<&str>, deleted: DateTime<Utc>) -> Value {
-    let mut told = json!({
-        "@context": vocab::ACTIVITYSTREAMS,
-        "type": "Tombstone",
-        "id": uri,
-    });
-    if let Some(told) = told.as_object_mut() {
-        if let Some(former) = former_type {
-            told.insert("formerType".to_owned(), json!(former));
-        }
-        told.insert("deleted".to_owned(), json!(time(deleted)));
-    }
-    told
+pub fn tombstone(uri: &str, former_type: Option<&str>, deleted: DateTime<Utc>) -> Result<Value> {
+    adapter::tombstone(uri, former_type, &time(deleted))
 }
 
 /// A time as the wire has it.

@@ -9,6 +9,7 @@ pub mod moderation;
 pub mod mutes;
 pub mod reports;
 pub mod standing;
+pub mod sync;
 pub mod wire;
 
 use crate::node::domain::Domain;
@@ -46,6 +47,7 @@ pub const DOMAIN: Domain = Domain {
         job!(actors::ShredKeys),
         job!(moderation::Settle),
         job!(moderation::Expire),
+        job!(sync::Followers),
     ],
     crons: &[
         Cron {
