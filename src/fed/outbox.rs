@@ -39,8 +39,30 @@ pub struct Published {
     pub uri: String,
 }
 
+/// To say something to some of those it is addressed to, each in the form that he understands.
+#[derive(Clone, Debug, Default)]
+pub struct Exactly {
+    /// The object's own bytes, which stand in the activity as they are: what a group passes on.
+    pub inside: Option<String>,
+    /// The actors that get it, whoever it is addressed to.
+    pub to: Vec<String>,
+}
+
 /// Say it, in this transaction and with the hub's rights: it is delivered if the transaction is committed.
 pub async fn publish(tx: &mut Tx, outgoing: Outgoing) -> Result<Published> {
+    put_out(tx, outgoing, None).await
+}
+
+/// Say it to exactly these.
+pub async fn publish_exactly(
+    tx: &mut Tx,
+    outgoing: Outgoing,
+    exactly: Exactly,
+) -> Result<Published> {
+    put_out(tx, outgoing, Some(exactly)).await
+}
+
+async fn put_out(tx: &mut Tx, outgoing: Outgoing, exactly: Option<Exactly>) -> Result<Published> {
     let id = Uuid::now_v7();
     let public_url = tx
         .hub()
@@ -55,9 +77,15 @@ pub async fn publish(tx: &mut Tx, outgoing: Outgoing) -> Result<Published> {
     let now = Utc::now();
     let mut activity = dressed(&outgoing, &uri, &signer.actor_uri, now)?;
     proof::prove(&mut activity, &signer.ed25519_id, &signer.ed25519, now)?;
-    let body = serde_json::to_string(&activity).map_err(Error::broken)?;
+    let body = match exactly
+        .as_ref()
+        .and_then(|exactly| exactly.inside.as_deref())
+    {
+        Some(inside) => around(&activity, inside)?,
+        None => serde_json::to_string(&activity).map_err(Error::broken)?,
+    };
 
-    let put = put(&outgoing, id, &uri, &activity, body);
+    let put = put(&outgoing, exactly.as_ref(), id, &uri, &activity, body);
     let _: Vec<i64> = tx.as_hub(async |tx| tx.load(put.clone()).await).await?;
     Ok(Published { id, uri })
 }
@@ -94,8 +122,27 @@ fn dressed(
     Ok(Value::Object(activity))
 }
 
+/// The activity with these bytes for its object. They mean what was signed; only their spelling is kept.
+fn around(activity: &Value, inside: &str) -> Result<String> {
+    let is_same = serde_json::from_str::<Value>(inside)
+        .is_ok_and(|inside| activity.get("object") == Some(&inside));
+    if !is_same {
+        return Err(Error::broken(anyhow::anyhow!(
+            "other bytes than what was signed"
+        )));
+    }
+    let mut shell = activity.clone();
+    let place = format!("place-of-{}", Uuid::now_v7());
+    if let Some(object) = shell.get_mut("object") {
+        *object = Value::String(place.clone());
+    }
+    let shell = serde_json::to_string(&shell).map_err(Error::broken)?;
+    Ok(shell.replacen(&format!("\"{place}\""), inside, 1))
+}
+
 fn put(
     outgoing: &Outgoing,
+    exactly: Option<&Exactly>,
     id: Uuid,
     uri: &str,
     activity: &Value,
@@ -119,9 +166,9 @@ fn put(
         .sql(", ")
         .text(body)
         .sql(", ")
-        .bind(texts(&named))
+        .bind(texts(if exactly.is_some() { &[] } else { &named }))
         .sql(", ")
-        .bind(texts(&outgoing.also))
+        .bind(texts(exactly.map_or(&outgoing.also, |exactly| &exactly.to)))
         .sql(", ")
         .text(is_public.to_string())
         .sql("::boolean, ")

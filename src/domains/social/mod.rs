@@ -3,11 +3,15 @@
 
 pub mod actors;
 pub mod follows;
+pub mod groups;
+pub mod posts;
+pub mod reactions;
 pub mod wire;
 
+use crate::kinds::verbs::Hook;
 use crate::node::domain::Domain;
 use crate::node::work::Reaction;
-use crate::{action, hears, job};
+use crate::{action, hears, job, shows};
 
 /// What this domain plugs in.
 pub const DOMAIN: Domain = Domain {
@@ -21,8 +25,20 @@ pub const DOMAIN: Domain = Domain {
         action!("follows"."request", "Follow an actor.", ["actor": "text", "as": "uuid"] => follows::request).looking_up("actor"),
         action!("follows"."answer", "Let somebody follow, or not.", ["id": "uuid", "accept": "boolean"] => follows::answer),
         action!("follows"."undo", "Follow no more, or let somebody follow no more.", ["id": "uuid"] => follows::undo),
+        action!("reactions"."like", "Like a post of this or any other server.", ["object": "text", "as": "uuid"] => reactions::like).looking_up("object"),
+        action!("reactions"."announce", "Pass a public post on to one's followers.", ["object": "text", "as": "uuid"] => reactions::announce).looking_up("object"),
+        action!("reactions"."undo", "Take a like back, or what one passed on.", ["id": "uuid"] => reactions::undo),
     ],
-    jobs: &[job!(actors::CatchUp)],
+    hooks: &[Hook {
+        kind: "posts",
+        before: Some(posts::publish::before),
+        after: Some(posts::publish::after),
+    }],
+    jobs: &[job!(actors::CatchUp), job!(posts::publish::Address)],
+    shows: &[
+        shows!("posts" => posts::show::post, posts::show::part),
+        shows!("quotes" => posts::quotes::show),
+    ],
     reactions: &[Reaction {
         name: "social.actors",
         to: actors::react,
@@ -32,6 +48,15 @@ pub const DOMAIN: Domain = Domain {
         hears!(FollowUndone => wire::on_follow_undone),
         hears!(FollowAccepted => wire::on_follow_accepted),
         hears!(FollowRejected => wire::on_follow_rejected),
+        hears!(PostCreated => posts::hear::on_post),
+        hears!(PostUpdated => posts::hear::on_post),
+        hears!(ObjectDeleted => posts::hear::on_deleted),
+        hears!(ActorDeleted => posts::hear::on_author_deleted),
+        hears!(Liked => reactions::on_reaction),
+        hears!(LikeUndone => reactions::on_undone),
+        hears!(Announced => reactions::on_reaction),
+        hears!(AnnounceUndone => reactions::on_undone),
+        hears!(QuoteAsked => posts::quotes::on_quote_asked),
     ],
     ..Domain::EMPTY
 };
