@@ -4,6 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use url::Url;
 
+use super::config::Rate;
 use super::keyring::Keyring;
 
 /// The hub a transaction belongs to.
@@ -12,6 +13,14 @@ pub struct Hub {
     public_url: OnceLock<Url>,
     keyring: OnceLock<Arc<Keyring>>,
     handle_domain: OnceLock<String>,
+    actor_limits: OnceLock<ActorLimits>,
+}
+
+/// How often one actor, of this hub or another, may do what bothers others (R17).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ActorLimits {
+    pub follows: Rate,
+    pub reports: Rate,
 }
 
 impl Hub {
@@ -33,6 +42,16 @@ impl Hub {
     /// Say the domain of handles; the first word counts.
     pub fn set_handle_domain(&self, domain: String) {
         self.handle_domain.get_or_init(|| domain);
+    }
+
+    /// How often an actor may follow and report; none where nobody is limited.
+    pub fn actor_limits(&self) -> Option<ActorLimits> {
+        self.actor_limits.get().copied()
+    }
+
+    /// Say the limits; the first word counts.
+    pub fn set_actor_limits(&self, limits: ActorLimits) {
+        self.actor_limits.get_or_init(|| limits);
     }
 
     /// What seals and opens secrets; without one the vault is shut and everything else serves.

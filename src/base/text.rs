@@ -46,8 +46,7 @@ static CLEANER: LazyLock<Builder<'static>> = LazyLock::new(|| {
     let mut cleaner = Builder::empty();
     cleaner
         .tags(TAGS.iter().copied().collect::<HashSet<_>>())
-        .add_tag_attributes("a", &["href", "class"])
-        .add_tag_attributes("span", &["class"])
+        .add_tag_attributes("a", &["href"])
         .add_tag_attributes("ol", &["start", "reversed"])
         .add_tag_attributes("li", &["value"])
         .add_allowed_classes("a", &["mention", "hashtag", "u-url"])

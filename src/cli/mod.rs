@@ -8,6 +8,7 @@ mod database;
 pub mod database_run;
 mod doctor;
 pub mod exit;
+mod federation;
 mod jobs;
 mod kinds;
 mod log;
@@ -100,6 +101,9 @@ enum Command {
     /// Jobs: those that died, and trying them again
     #[command(subcommand)]
     Job(jobs::Job),
+    /// Other servers: how it stands with them, and trying deliveries again
+    #[command(subcommand)]
+    Federation(federation::Federation),
     /// Settings: show, check, docs
     #[command(subcommand)]
     Config(config::Command),
@@ -182,6 +186,9 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Kind(kind)) => open::with_node(&config, async |node| kind.run(node).await),
         Some(Command::Audit(audit)) => return audit.run(&config),
         Some(Command::Job(job)) => open::with_node(&config, async |node| job.run(node).await),
+        Some(Command::Federation(federation)) => {
+            open::with_node(&config, async |node| federation.run(node).await)
+        }
         Some(Command::Mail(mail)) => mail.run(&config),
         Some(Command::Doctor(doctor)) => doctor.run(&config),
         Some(Command::Version { .. } | Command::Config(_)) => Ok(()),

@@ -8,6 +8,7 @@ use anyhow::Context;
 use super::note;
 use crate::base::Hub;
 use crate::base::config::{self, Config};
+use crate::base::hub::ActorLimits;
 use crate::db::embedded::Embedded;
 use crate::db::{Db, bootstrap, migrate};
 use crate::domains;
@@ -115,6 +116,15 @@ pub fn node(config: &Config, url: &str) -> anyhow::Result<Arc<Node>> {
     let hub = Arc::new(Hub::default());
     if let Some(url) = &config.public_url {
         hub.set_public_url(url.clone());
+    }
+    if config.limits {
+        hub.set_actor_limits(ActorLimits {
+            follows: config.limit_follows,
+            reports: config.limit_reports,
+        });
+    }
+    if let Some(domain) = &config.handle_domain {
+        hub.set_handle_domain(domain.to_lowercase());
     }
     hub.set_keyring(Arc::new(keys::ring(config)));
     let db = Db::of(hub.clone(), url, config.database_pool)?;

@@ -17,13 +17,17 @@ use crate::db::embedded::Embedded;
 use crate::db::{check, migrate, pool};
 use crate::domains::identity::{accounts, deletion};
 use crate::domains::ops::audit::attempts;
+use crate::domains::social::actors;
 use crate::domains::vault::{keys, sealing};
 use crate::events;
+use crate::fed::apply::Applier;
 use crate::fed::deliver::Deliverer;
 use crate::jobs::runner::Runner;
 use crate::node::Node;
 use crate::web as doors;
 
+/// Connections for applying what other servers say: one for the many that need nothing else, the others for the rest.
+const APPLYING: usize = 4;
 /// Connections of the deliverer: it reads and writes by turns.
 const DELIVERY_POOL: usize = 2;
 
@@ -90,6 +94,7 @@ pub fn run(config: &Config, serve: &Serve) -> anyhow::Result<()> {
             return Err(error);
         }
         let workers = start_workers(&node, &found.url)?;
+        let applier = start_applier(&node, &found.url)?;
         let deliverer = start_deliverer(&node, &found.url)?;
         let cord = workers.cord();
         welcome(&node, &config).await?;
@@ -112,7 +117,7 @@ pub fn run(config: &Config, serve: &Serve) -> anyhow::Result<()> {
         }
         note("Stopping: finishing what is under way …");
         tokio::select! {
-            ((), (), ()) = async { tokio::join!(handle.stop(true), workers.stop(), deliverer.stop()) } => drop(serving.await),
+            ((), (), (), ()) = async { tokio::join!(handle.stop(true), workers.stop(), applier.stop(), deliverer.stop()) } => drop(serving.await),
             () = ends.told_to_stop() => {
                 note("Stopping at once.");
                 cord.pull();
@@ -140,6 +145,12 @@ pub fn run(config: &Config, serve: &Serve) -> anyhow::Result<()> {
 fn start_workers(node: &Node, url: &str) -> anyhow::Result<Runner> {
     let db = node.db.for_jobs(url, node.config.jobs_pool)?;
     Ok(Runner::start(Arc::new(node.beside(db)), url.to_owned()))
+}
+
+/// So does what applies the activities of other servers.
+fn start_applier(node: &Node, url: &str) -> anyhow::Result<Applier> {
+    let db = node.db.for_jobs(url, APPLYING)?;
+    Ok(Applier::start(Arc::new(node.beside(db)), url.to_owned()))
 }
 
 /// Deliveries leave over connections of their own, so that a crowd of jobs does not hold them up.
@@ -186,6 +197,7 @@ async fn make_ready(node: &Node, found: &open::Found, serve: &Serve) -> anyhow::
     }
     node.open().await?;
     deletion::at_start(node).await?;
+    actors::at_start(node).await?;
     Ok(())
 }
 

@@ -134,13 +134,30 @@ pub async fn said(tx: &mut Tx, actor: &Local, after: Option<&str>) -> Result<Pag
     ))
 }
 
-/// An activity of a local actor: its text, whether everybody may read it, and what it was about.
-pub async fn activity(tx: &mut Tx, uri: &str) -> Result<Option<(String, bool)>> {
+/// An activity of a local actor as this reader may have it: its text, and whether everybody may read it. Others than
+/// everybody are those it names, and the followers where it is for them.
+pub async fn activity(
+    tx: &mut Tx,
+    uri: &str,
+    reader: Option<Uuid>,
+) -> Result<Option<(String, bool)>> {
     let mut select = Statement::<(Text, diesel::sql_types::Bool)>::new(
-        "select body, is_public and not exists (select from public.ap_tombstones t where t.uri = object_uri) \
-         from public.ap_activities where uri = ",
+        "select body, is_public from public.ap_activities x join public.ap_actors s on s.id = x.actor_id \
+         where s.suspended_at is null and s.deleted_at is null \
+         and not exists (select from public.ap_tombstones t where t.uri = x.object_uri) and (x.is_public",
     );
-    select.text(uri);
+    if let Some(reader) = reader {
+        select
+            .sql(
+                " or exists (select from public.ap_actors r, lateral (select jsonb_path_query(x.body::jsonb, 'lax $.to[*]') #>> '{}' as named \
+                 union all select jsonb_path_query(x.body::jsonb, 'lax $.cc[*]') #>> '{}') n \
+                 where (n.named = r.uri or n.named = s.followers_url and exists (select from public.follows f \
+                 where f.actor_id = r.id and f.local_actor_id = s.id and f.direction = 'in' and f.state = 'accepted')) and r.id = ",
+            )
+            .bind(Bind::Uuid(reader))
+            .sql(")");
+    }
+    select.sql(") and x.uri = ").text(uri);
     let rows: Vec<(String, bool)> = tx.as_hub(async |tx| tx.load(select.clone()).await).await?;
     Ok(rows.into_iter().next())
 }

@@ -78,6 +78,15 @@ pub fn host_meta(base: &str) -> String {
     )
 }
 
+/// The same as JSON.
+pub fn host_meta_json(base: &str) -> Value {
+    json!({ "links": [{
+        "rel": "lrdd",
+        "type": "application/jrd+json",
+        "template": format!("{base}/.well-known/webfinger?resource={{uri}}"),
+    }]})
+}
+
 /// Where NodeInfo is.
 pub fn nodeinfo_links(base: &str) -> Value {
     let link = |version: &str| {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use diesel::sql_types::{Bool, Nullable, Text, Uuid as SqlUuid};
+use diesel::sql_types::{BigInt, Bool, Nullable, Text, Uuid as SqlUuid};
 use moka::sync::Cache;
 use uuid::Uuid;
 
@@ -72,7 +72,15 @@ pub async fn signers(tx: &mut Tx, actors: &[Uuid]) -> Result<HashMap<Uuid, Arc<S
         let mut found: [Option<(String, PrivateKey)>; 2] = [None, None];
         let mut actor_uri = String::new();
         for kept in keys {
-            let key = opened(tx, &kept).await?;
+            let key = match opened(tx, &kept).await {
+                Ok(key) => key,
+                // One damaged secret keeps one actor silent and nobody else.
+                Err(Error::Conflict(why) | Error::Missing(why)) => {
+                    tracing::error!(event = "key_not_opened", %actor, reason = %why.code);
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
             let [rsa, ed25519] = &mut found;
             let place = match kept.algorithm {
                 Algorithm::Rsa => rsa,
@@ -95,15 +103,136 @@ pub async fn signers(tx: &mut Tx, actors: &[Uuid]) -> Result<HashMap<Uuid, Arc<S
     Ok(signers)
 }
 
+/// Keys that have just been replaced.
+#[derive(Clone, Debug)]
+pub struct Retired {
+    pub signer: Arc<Signer>,
+    /// The row of the RSA key.
+    pub rsa_key: Uuid,
+}
+
+/// Give an actor new keys. Afterwards the caller says `Update` of the actor by `outbox::publish_by` with what this gives:
+/// it is signed with the old keys, everything later with the new ones. What the old ones have proved stays provable (R8).
+pub async fn rotate(tx: &mut Tx, actor: Uuid) -> Result<Retired> {
+    let old = signer(tx, actor).await?;
+    let uri = locked(tx, actor).await?;
+    let kept = load(tx, &[actor]).await?;
+    let rsa_key = kept
+        .iter()
+        .find(|kept| kept.key_uri == old.rsa_id)
+        .map(|kept| kept.id)
+        .ok_or_else(|| Error::conflict("keys.moved", "The keys were changed meanwhile."))?;
+
+    let mut retire = Statement::new(
+        "update public.ap_keys set retired_at = now() where retired_at is null and actor_id = ",
+    );
+    retire.bind(Bind::Uuid(actor));
+    tx.as_hub(async |tx| tx.run(retire.clone()).await).await?;
+    for (algorithm, name) in [
+        (Algorithm::Rsa, "main-key"),
+        (Algorithm::Ed25519, "ed25519-key"),
+    ] {
+        let number = numbers(tx, actor, algorithm).await? + 1;
+        keep(tx, actor, algorithm, &format!("{uri}#{name}-{number}")).await?;
+    }
+    Ok(Retired {
+        signer: old,
+        rsa_key,
+    })
+}
+
+/// How many keys of a kind an actor has had.
+async fn numbers(tx: &mut Tx, actor: Uuid, algorithm: Algorithm) -> Result<i64> {
+    let mut count =
+        Statement::<BigInt>::new("select count(*) from public.ap_keys where actor_id = ");
+    count
+        .bind(Bind::Uuid(actor))
+        .sql(" and algorithm = ")
+        .text(name_of(algorithm));
+    let counts: Vec<i64> = tx.as_hub(async |tx| tx.load(count.clone()).await).await?;
+    Ok(counts.into_iter().sum())
+}
+
+/// The public half of a key, as an actor's document shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shown {
+    pub key_uri: String,
+    pub algorithm: Algorithm,
+    /// RSA as PEM, Ed25519 as Multikey.
+    pub public_key: String,
+    pub is_retired: bool,
+}
+
+/// The public keys of a local actor: the present ones first, and those retired within 90 days that proofs may name.
+/// Made now if it has none.
+pub async fn shown(tx: &mut Tx, actor: Uuid) -> Result<Vec<Shown>> {
+    let mut shown = load_shown(tx, actor).await?;
+    if shown.is_empty() {
+        signer(tx, actor).await?;
+        shown = load_shown(tx, actor).await?;
+    }
+    Ok(shown)
+}
+
+async fn load_shown(tx: &mut Tx, actor: Uuid) -> Result<Vec<Shown>> {
+    let mut select = Statement::<(Text, Text, Text, Bool)>::new(
+        "select key_uri, algorithm, public_key, retired_at is not null from public.ap_keys where actor_id = ",
+    );
+    select.bind(Bind::Uuid(actor)).sql(
+        " and (retired_at is null or algorithm = 'ed25519' and retired_at > now() - interval '90 days') \
+         order by retired_at desc nulls first, created_at, id",
+    );
+    let rows: Vec<(String, String, String, bool)> =
+        tx.as_hub(async |tx| tx.load(select.clone()).await).await?;
+    Ok(rows
+        .into_iter()
+        .map(|(key_uri, algorithm, public_key, is_retired)| Shown {
+            key_uri,
+            algorithm: algorithm_of(&algorithm),
+            public_key,
+            is_retired,
+        })
+        .collect())
+}
+
+/// A retired RSA key that something still waits to be signed with; none if its secret is gone.
+pub async fn retired(tx: &mut Tx, key: Uuid) -> Result<Option<(String, PrivateKey)>> {
+    let mut kept = load_where(tx, "k.id = ", &[key]).await?;
+    let Some(kept) = kept.pop() else {
+        return Ok(None);
+    };
+    let key = opened(tx, &kept).await?;
+    Ok(Some((kept.key_uri, key)))
+}
+
+/// Forget the private halves of keys that were retired so long ago that nothing can wait for them.
+pub async fn forget_retired(tx: &mut Tx) -> Result<usize> {
+    let select = Statement::<SqlUuid>::new(
+        "select secret_id from public.ap_keys where secret_id is not null and retired_at < now() - interval '15 days' \
+         limit 1000",
+    );
+    let secrets: Vec<Uuid> = tx.as_hub(async |tx| tx.load(select.clone()).await).await?;
+    match secrets.is_empty() {
+        true => Ok(0),
+        false => vault::forget(tx, &secrets).await,
+    }
+}
+
 async fn load(tx: &mut Tx, actors: &[Uuid]) -> Result<Vec<Kept>> {
+    load_where(tx, "k.retired_at is null and k.actor_id = ", actors).await
+}
+
+async fn load_where(tx: &mut Tx, what: &str, ids: &[Uuid]) -> Result<Vec<Kept>> {
     type Row = (SqlUuid, SqlUuid, Text, Text, Text, SqlUuid, Bool);
     let mut select = Statement::<Row>::new(
         "select k.id, a.id, a.uri, k.key_uri, k.algorithm, k.secret_id, k.created_at < now() \
          from public.ap_keys k join public.ap_actors a on a.id = k.actor_id \
-         where a.kind is not null and k.retired_at is null and k.secret_id is not null and k.actor_id = any (",
+         where a.kind is not null and k.secret_id is not null and ",
     );
-    let ids = actors.iter().map(|id| Some(id.to_string())).collect();
+    let ids = ids.iter().map(|id| Some(id.to_string())).collect();
     select
+        .sql(what)
+        .sql("any (")
         .bind(Bind::Texts(ids))
         .sql("::uuid[]) order by k.created_at, k.id");
     type Found = (Uuid, Uuid, String, String, String, Uuid, bool);

@@ -1,13 +1,15 @@
 //! Saying something: the activity as the bytes that will be sent, once and for all, and a delivery for each inbox that is
 //! to have it, in the transaction of whatever it is about. Sending is `deliver`'s.
 
-use chrono::{SecondsFormat, Utc};
-use diesel::sql_types::BigInt;
+use chrono::{DateTime, SecondsFormat, Utc};
+use diesel::sql_types::{BigInt, Integer, Nullable, Text, Timestamptz};
+use serde::Serialize;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+use super::keys::{self, Retired, Signer};
+use super::proof;
 use super::vocab::{self, PUBLIC};
-use super::{keys, proof};
 use crate::base::{Error, Result};
 use crate::db::{Bind, Statement, Tx};
 
@@ -50,7 +52,8 @@ pub struct Exactly {
 
 /// Say it, in this transaction and with the hub's rights: it is delivered if the transaction is committed.
 pub async fn publish(tx: &mut Tx, outgoing: Outgoing) -> Result<Published> {
-    put_out(tx, outgoing, None).await
+    let signer = keys::signer(tx, outgoing.actor).await?;
+    say(tx, outgoing, &signer, None, None).await
 }
 
 /// Say it to exactly these.
@@ -59,10 +62,22 @@ pub async fn publish_exactly(
     outgoing: Outgoing,
     exactly: Exactly,
 ) -> Result<Published> {
-    put_out(tx, outgoing, Some(exactly)).await
+    let signer = keys::signer(tx, outgoing.actor).await?;
+    say(tx, outgoing, &signer, None, Some(exactly)).await
 }
 
-async fn put_out(tx: &mut Tx, outgoing: Outgoing, exactly: Option<Exactly>) -> Result<Published> {
+/// Say it with the keys that were just retired: how others learn of the new ones from somebody they know (R8).
+pub async fn publish_by(tx: &mut Tx, outgoing: Outgoing, retired: &Retired) -> Result<Published> {
+    say(tx, outgoing, &retired.signer, Some(retired.rsa_key), None).await
+}
+
+async fn say(
+    tx: &mut Tx,
+    outgoing: Outgoing,
+    signer: &Signer,
+    key: Option<Uuid>,
+    exactly: Option<Exactly>,
+) -> Result<Published> {
     let id = Uuid::now_v7();
     let public_url = tx
         .hub()
@@ -72,7 +87,6 @@ async fn put_out(tx: &mut Tx, outgoing: Outgoing, exactly: Option<Exactly>) -> R
         "{}/ap/activities/{id}",
         public_url.as_str().trim_end_matches('/')
     );
-    let signer = keys::signer(tx, outgoing.actor).await?;
 
     let now = Utc::now();
     let mut activity = dressed(&outgoing, &uri, &signer.actor_uri, now)?;
@@ -85,18 +99,73 @@ async fn put_out(tx: &mut Tx, outgoing: Outgoing, exactly: Option<Exactly>) -> R
         None => serde_json::to_string(&activity).map_err(Error::broken)?,
     };
 
-    let put = put(&outgoing, exactly.as_ref(), id, &uri, &activity, body);
+    let put = put(&outgoing, exactly.as_ref(), id, &uri, &activity, body, key);
     let _: Vec<i64> = tx.as_hub(async |tx| tx.load(put.clone()).await).await?;
     Ok(Published { id, uri })
 }
 
+/// What became of a thing at one place.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Receipt {
+    pub host: String,
+    pub inbox: String,
+    /// What was said last of it to this inbox: Create, Update, Delete and so on.
+    pub activity: String,
+    /// waiting, done, dead or dropped.
+    pub state: String,
+    /// When that was; when the next try is due while it waits.
+    pub at: Option<DateTime<Utc>>,
+    pub attempts: i32,
+    pub error: Option<String>,
+}
+
+/// Who has received a thing: of each inbox the newest delivery about it. Rows are kept for a week after the end.
+pub async fn receipts(tx: &mut Tx, object_uri: &str) -> Result<Vec<Receipt>> {
+    type Row = (
+        Text,
+        Text,
+        Text,
+        Text,
+        Nullable<Timestamptz>,
+        Integer,
+        Nullable<Text>,
+    );
+    let mut select = Statement::<Row>::new(
+        "select distinct on (d.host, d.inbox_url) d.host, d.inbox_url, s.type, d.state, coalesce(d.ended_at, d.next_at), \
+         d.attempts, d.last_error from public.ap_activities s join public.ap_deliveries d on d.activity_id = s.id \
+         where s.object_uri = ",
+    );
+    select
+        .text(object_uri)
+        .sql(" order by d.host, d.inbox_url, d.seq desc limit 10000");
+    type Found = (
+        String,
+        String,
+        String,
+        String,
+        Option<DateTime<Utc>>,
+        i32,
+        Option<String>,
+    );
+    let rows: Vec<Found> = tx.as_hub(async |tx| tx.load(select.clone()).await).await?;
+    Ok(rows
+        .into_iter()
+        .map(
+            |(host, inbox, activity, state, at, attempts, error)| Receipt {
+                host,
+                inbox,
+                activity,
+                state,
+                at,
+                attempts,
+                error,
+            },
+        )
+        .collect())
+}
+
 /// The activity as it is sent, but for its proof.
-fn dressed(
-    outgoing: &Outgoing,
-    uri: &str,
-    actor: &str,
-    now: chrono::DateTime<Utc>,
-) -> Result<Value> {
+fn dressed(outgoing: &Outgoing, uri: &str, actor: &str, now: DateTime<Utc>) -> Result<Value> {
     let Value::Object(given) = &outgoing.activity else {
         return Err(Error::broken(anyhow::anyhow!("an activity is an object")));
     };
@@ -147,6 +216,7 @@ fn put(
     uri: &str,
     activity: &Value,
     body: String,
+    key: Option<Uuid>,
 ) -> Statement<BigInt> {
     let texts = |texts: &[String]| Bind::Texts(texts.iter().cloned().map(Some).collect());
     let named: Vec<String> = outgoing.to.iter().chain(&outgoing.cc).cloned().collect();
@@ -175,6 +245,8 @@ fn put(
         .text(outgoing.is_private.to_string())
         .sql("::boolean, ")
         .text(lane)
-        .sql(")");
+        .sql(", ")
+        .bind(Bind::Text(key.map(|key| key.to_string())))
+        .sql("::uuid)");
     put
 }

@@ -79,6 +79,8 @@ pub struct Incoming {
     pub recipient: Option<Uuid>,
     /// Whether an integrity proof vouches for it, so that it may be passed on.
     pub is_proven: bool,
+    /// What was asked for because of it and is not to be had: to need it again gets nobody further.
+    pub missing: Vec<String>,
 }
 
 /// What came of an activity.

@@ -17,6 +17,7 @@ use super::gate::route::Class;
 use crate::base::config::{self, Config};
 use crate::base::secret::token_hash;
 use crate::base::{Caller, Error, Result};
+use crate::fed::deliver;
 use crate::jobs::figures;
 use crate::kinds::Role;
 use crate::node::Node;
@@ -161,8 +162,12 @@ async fn of_the_database(node: &Node) {
     if asked.is_some_and(|at| at.elapsed() < FRESH) {
         return;
     }
+    let counting = async {
+        let jobs = figures::figures(&node.probe).await?;
+        Ok::<_, Error>((jobs, deliver::figures::figures(&node.probe).await?))
+    };
     let counted = if node.is_open() {
-        tokio::time::timeout(PATIENCE, figures::figures(&node.probe))
+        tokio::time::timeout(PATIENCE, counting)
             .await
             .ok()
             .and_then(Result::ok)
@@ -171,8 +176,12 @@ async fn of_the_database(node: &Node) {
     };
     *asked = Some(Instant::now());
     gauge!("made_open_database_up").set(if counted.is_some() { 1.0 } else { 0.0 });
-    for (queue, state, count) in counted.into_iter().flatten() {
+    let (jobs, deliveries) = counted.unwrap_or_default();
+    for (queue, state, count) in jobs {
         gauge!("made_open_jobs", "queue" => queue, "state" => state).set(count as f64);
+    }
+    for (state, count) in deliveries {
+        gauge!("made_open_deliveries", "state" => state).set(count as f64);
     }
 }
 

@@ -11,9 +11,15 @@
 mod support;
 
 mod activitypub_testing;
+mod actors;
+mod changes;
+mod delivery;
+mod discovery;
 mod fedify;
 mod hostile;
+mod inbox;
 mod peers_payloads;
+mod reading;
 mod rig;
 mod ssrf;
 mod two_hubs;

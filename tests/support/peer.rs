@@ -134,7 +134,13 @@ impl Answer {
             })),
             Body::Cut => {
                 let parts = [Ok(Bytes::from_static(b"{\"type\":")), Err(Broken)];
-                answer.streaming(stream::iter(parts))
+                // The first part has to be on its way before the connection goes.
+                answer.streaming(stream::iter(parts).then(|part| async move {
+                    if part.is_err() {
+                        tokio::time::sleep(Duration::from_millis(50)).await;
+                    }
+                    part
+                }))
             }
             Body::Never => {
                 std::future::pending::<()>().await;

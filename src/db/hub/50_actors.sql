@@ -55,11 +55,12 @@ begin
 end
 $$;
 
+-- The parameter by its number: both tables have a column called name, which would win.
 create or replace function hub.handle_is_taken(name text) returns boolean
 language sql stable set search_path = pg_catalog, public, hub as $$
-    select exists (select from public.ap_actors a where a.kind is not null and lower(a.preferred_username) = name)
-        or exists (select from hub.taken_handles t where t.handle_hash = hub.handle_hash(name))
-        or exists (select from public.users u where lower(ltrim(u.handle, '@')) = name)
+    select exists (select from public.ap_actors a where a.kind is not null and lower(a.preferred_username) = $1)
+        or exists (select from hub.taken_handles t where t.handle_hash = hub.handle_hash($1))
+        or exists (select from public.users u where lower(ltrim(u.handle, '@')) = $1)
 $$;
 
 -- Make the actor's row say what stands behind it. Gives the actor's id and whether it is new, changed, gone or the same;

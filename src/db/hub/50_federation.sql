@@ -12,22 +12,47 @@ language sql immutable parallel safe set search_path = pg_catalog as $$
           from regexp_match(address, '^(https?)://([^/?#]+)', 'i') m) parts
 $$;
 
--- The rule that holds for a server: its own or that of the nearest domain above it, as long as it has not run out.
+-- The names that a rule for a server may stand under: its own with its port, without it, and those of the domains above.
+create or replace function hub.domains_above(host text) returns text[]
+language sql immutable parallel safe set search_path = pg_catalog as $$
+    select lower(rtrim(host, '.')) || coalesce((
+        select array_agg(array_to_string(parts[first:], '.'))
+        from (select string_to_array(rtrim(regexp_replace(lower(host), ':[0-9]+$', ''), '.'), '.') as parts) n,
+            generate_series(1, cardinality(parts)) first), '{}')
+$$;
+
+-- open | allowlist | off, as the hub was last started.
+create or replace function hub.federation_mode() returns text
+language sql stable set search_path = pg_catalog, hub as $$
+    select coalesce((select s.value #>> '{}' from hub.settings s where s.name = 'federation_mode'), 'open')
+$$;
+
+-- The rule that holds for a server: its own or that of the nearest domain above it, as long as it has not run out. Where only
+-- servers that are named take part, any other is as good as blocked (S-153).
 create or replace function hub.host_policy(host text) returns public.ap_domains
 language sql stable set search_path = pg_catalog, hub, public as $$
-    select d from ap_domains d
-    where (split_part(lower(host), ':', 1) = d.domain or split_part(lower(host), ':', 1) like '%.' || d.domain or d.domain = host)
-      and (d.expires_at is null or d.expires_at > now())
-    order by length(d.domain) desc limit 1
+    with mode as (select hub.federation_mode() as word),
+    rules as (
+        select d from ap_domains d
+        where d.domain = any (hub.domains_above(host)) and (d.expires_at is null or d.expires_at > now())
+    )
+    select case
+        when mode.word = 'off'
+            or (mode.word = 'allowlist' and not exists (select from rules r where (r.d).policy = 'allow'))
+        then jsonb_populate_record(null::ap_domains, jsonb_build_object('domain', host, 'policy', 'block'))
+        else (select r.d from rules r order by length((r.d).domain) desc limit 1)
+        end
+    from mode
 $$;
 
 -- Keep what a local actor says, and for whom: one delivery per inbox. Gives the number of deliveries.
 create or replace function hub.publish_activity(new_id uuid, new_uri text, speaker uuid, new_type text, about text, new_body text,
-    recipients text[], also text[], for_public boolean, for_named_only boolean, new_lane text) returns bigint
+    recipients text[], also text[], for_public boolean, for_named_only boolean, new_lane text, signed_by uuid) returns bigint
 language sql volatile set search_path = pg_catalog, hub, public as $$
     with named as (
         select a.id, a.inbox_url, a.shared_inbox_url from ap_actors a
         where a.uri = any (recipients || also) and a.kind is null and a.suspended_at is null and a.deleted_at is null
+          and (new_type in ('Block', 'Undo', 'Reject', 'Delete') or a.id not in (select hub.blocked_with(speaker)))
         union
         select a.id, a.inbox_url, a.shared_inbox_url
         from follows f join ap_actors a on a.id = f.actor_id
@@ -44,8 +69,8 @@ language sql volatile set search_path = pg_catalog, hub, public as $$
         from inboxes i join hosts h on h.host = hub.host_of(i.inbox) left join ap_inboxes g on g.inbox_url = i.inbox
         where g.gone_at is null
     ), said as (
-        insert into ap_activities (id, uri, actor_id, type, object_uri, body, is_public, is_private, hosts)
-        values (new_id, new_uri, speaker, new_type, about, new_body, for_public, for_named_only,
+        insert into ap_activities (id, uri, actor_id, type, object_uri, body, is_public, is_private, key_id, hosts)
+        values (new_id, new_uri, speaker, new_type, about, new_body, for_public, for_named_only, signed_by,
             coalesce((select array_agg(host order by host) from hosts), '{}'))
         returning id, seq
     ), put as (
@@ -61,7 +86,7 @@ $$;
 -- Of each delivery also the one before it in its lane that is still waiting, if it is not among those held.
 create or replace function hub.claim_deliveries(who text, lasts interval, held uuid[], full_hosts text[], most int, per_host int)
 returns table (id uuid, activity_id uuid, actor_id uuid, key_id uuid, host text, inbox_url text, lane text, seq bigint, attempts int,
-    is_late boolean, behind uuid, scheme text, failures int)
+    is_late boolean, behind uuid, scheme text, failures int, lease_left float8)
 language plpgsql set search_path = pg_catalog, hub, public as $$
 #variable_conflict use_column
 declare
@@ -92,7 +117,8 @@ begin
 
     return query
     select d.id, d.activity_id, a.actor_id, a.key_id, d.host, d.inbox_url, d.lane, d.seq, d.attempts,
-        d.created_at < now() - interval '14 days', b.id, h.sig_scheme, h.failures
+        d.created_at < now() - interval '14 days', b.id, h.sig_scheme, h.failures,
+        extract(epoch from h.leased_until - now())::float8
     from unnest(mine) m (host)
     join ap_hosts h on h.host = m.host
     cross join lateral (
@@ -127,6 +153,56 @@ language sql volatile set search_path = pg_catalog, hub, public as $$
     select count(*) from put
 $$;
 
+-- An inbox said that it is gone (410) or not there (404); three refusals over three days mean gone too. What waits for it is
+-- dropped but for one delivery, which looks again after a day. If it is still gone then, so are those who follow from there.
+create or replace function hub.refused_inbox(address text, probe uuid, is_gone boolean) returns void
+language plpgsql set search_path = pg_catalog, hub, public as $$
+declare
+    known ap_inboxes;
+begin
+    select * into known from ap_inboxes i where i.inbox_url = address for update;
+    if known.gone_at is not null then
+        update ap_deliveries d set state = case when d.id = probe then 'dead' else 'dropped' end, ended_at = now()
+        where d.inbox_url = address and d.state = 'waiting';
+        delete from follows f using ap_actors a
+        where a.id = f.actor_id and f.direction = 'in' and a.kind is null
+          and (a.inbox_url = address or a.shared_inbox_url = address);
+        delete from ap_inboxes i where i.inbox_url = address;
+        return;
+    end if;
+    if not is_gone and known.look_again_at > now() then
+        return;
+    end if;
+    if is_gone or known.refusals >= 2 then
+        insert into ap_inboxes as i (inbox_url, refusals, refused_since, gone_at, look_again_at)
+        values (address, 1, now(), now(), now() + interval '24 hours')
+        on conflict (inbox_url) do update set refusals = i.refusals + 1, gone_at = now(), look_again_at = now() + interval '24 hours';
+        update ap_deliveries d set state = 'dropped', ended_at = now(), last_error = coalesce(d.last_error, 'the inbox is gone')
+        where d.inbox_url = address and d.state = 'waiting' and d.id <> probe;
+        update ap_deliveries d set next_at = now() + interval '24 hours' where d.id = probe;
+    else
+        insert into ap_inboxes as i (inbox_url, refusals, refused_since, look_again_at)
+        values (address, 1, now(), now() + interval '36 hours')
+        on conflict (inbox_url) do update set refusals = i.refusals + 1, look_again_at = now() + interval '36 hours';
+        update ap_deliveries d set next_at = greatest(d.next_at, now() + interval '36 hours')
+        where d.inbox_url = address and d.state = 'waiting';
+    end if;
+end
+$$;
+
+-- Whoever asks to follow is there, whatever was heard of its inbox.
+create or replace function hub.inbox_is_back() returns trigger
+language plpgsql security definer set search_path = pg_catalog, hub, public as $$
+begin
+    delete from ap_inboxes i using ap_actors a
+    where a.id = new.actor_id and i.inbox_url in (a.inbox_url, a.shared_inbox_url);
+    return new;
+end
+$$;
+drop trigger if exists follows_inbox_is_back on public.follows;
+create trigger follows_inbox_is_back after insert on public.follows
+    for each row when (new.direction = 'in') execute function hub.inbox_is_back();
+
 -- Write down what became of deliveries, and what that says of their hosts. Only the holder of a host is believed.
 -- told: [{id, word, wait, status, error}] with word done | again | later | dead | gone | refused;
 -- later leaves its time alone because the host as a whole waits. health: [{host, word, wait, weight, scheme}] with word
@@ -136,7 +212,7 @@ language plpgsql set search_path = pg_catalog, hub, public as $$
 #variable_conflict use_column
 declare
     mine text[];
-    refused text[];
+    refused uuid[];
 begin
     select array_agg(h.host) into mine
     from jsonb_to_recordset(health) n (host text) join ap_hosts h on h.host = n.host
@@ -175,9 +251,42 @@ begin
         update ap_deliveries d set next_at = greatest(d.next_at, s.next_at + interval '1 millisecond')
         from settled s
         where s.word = 'again' and d.state = 'waiting' and d.host = s.host and d.lane = s.lane and d.seq > s.seq
+    ), back as (
+        delete from ap_inboxes i using settled s where s.word = 'done' and i.inbox_url = s.inbox_url
     )
-    select array_agg(distinct s.inbox_url) into refused from settled s where s.word in ('gone', 'refused');
+    select array_agg(s.id) into refused from settled s where s.word in ('gone', 'refused');
+    if refused is not null then
+        perform hub.refused_inbox(d.inbox_url, min(d.id::text)::uuid, bool_or(d.last_status = 410))
+        from ap_deliveries d where d.id = any (refused) group by d.inbox_url;
+    end if;
 
     return query select unnest(mine);
 end
+$$;
+
+-- Give up what waits for longer than it may, and forget what ended a week ago and what was said a quarter of a year ago.
+-- Gives how many rows that were, at most some ten thousand at once. A wrong clock (401 still waiting) gives nothing up (R1).
+create or replace function hub.prune_deliveries() returns bigint
+language sql volatile set search_path = pg_catalog, hub, public as $$
+    with late as (
+        update ap_deliveries d set state = 'dead', ended_at = now(),
+            last_error = 'not delivered within 14 days' || coalesce(': ' || d.last_error, '')
+        from (select l.id from ap_deliveries l
+              where l.state = 'waiting' and l.created_at < now() - interval '14 days' and l.last_status is distinct from 401
+              limit 10000) l
+        where d.id = l.id
+        returning 1
+    ), ended as (
+        delete from ap_deliveries d using (select e.id from ap_deliveries e
+            where e.state in ('done', 'dead', 'dropped') and e.ended_at < now() - interval '7 days' limit 10000) e
+        where d.id = e.id
+        returning 1
+    ), old as (
+        delete from ap_activities a using (select o.id from ap_activities o
+            where o.created_at < now() - interval '90 days'
+              and not exists (select from ap_deliveries d where d.activity_id = o.id) limit 10000) o
+        where a.id = o.id
+        returning 1
+    )
+    select (select count(*) from late) + (select count(*) from ended) + (select count(*) from old)
 $$;

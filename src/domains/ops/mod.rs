@@ -11,6 +11,7 @@ use diesel::sql_types::Bool;
 
 use crate::base::Result;
 use crate::db::{Statement, Tx};
+use crate::fed::deliver::PruneDeliveries;
 use crate::kinds::verbs::Hook;
 use crate::node::domain::Domain;
 use crate::node::work::{Cron, Reaction};
@@ -55,6 +56,7 @@ pub const DOMAIN: Domain = Domain {
         job!(audit::SealAudit),
         job!(queue::Prune),
         job!(queue::Nothing),
+        job!(PruneDeliveries),
         job!(retention::ForgetAnswers),
         job!(rules::apply::ApplyRules),
         job!(rules::apply::RuleAction),
@@ -70,6 +72,11 @@ pub const DOMAIN: Domain = Domain {
             name: "prune",
             schedule: "17 3 * * *",
             job: "ops.prune",
+        },
+        Cron {
+            name: "prune_deliveries",
+            schedule: "23 * * * *",
+            job: "fed.prune_deliveries",
         },
         Cron {
             name: "forget_answers",

@@ -7,11 +7,12 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::base::{Caller, Error, Result};
-use crate::db::{Bind, Statement, Tx};
+use crate::db::{Bind, Statement, Tx, vault};
 use crate::fed::actors::{self, Local};
-use crate::fed::collections;
 use crate::fed::outbox::{self, Outgoing};
 use crate::fed::vocab::PUBLIC;
+use crate::fed::{collections, keys};
+use crate::jobs::{self, Order};
 use crate::kinds::verbs::Later;
 use crate::node::Node;
 use crate::node::work::{Attempt, Change, Job};
@@ -63,12 +64,38 @@ impl Known {
     }
 }
 
-const KNOWN: &str = "select to_jsonb(a) - 'document' from public.ap_actors a where a.deleted_at is null and a.suspended_at is null and ";
+const ROW: &str =
+    "select to_jsonb(a) - 'document' from public.ap_actors a where a.deleted_at is null and ";
+
+/// Whom nothing is held against.
+const FREE: &str = "a.suspended_at is null and ";
 
 /// An actor by name or address, if he is known here.
 pub async fn find(tx: &mut Tx, named: &str) -> Result<Option<Known>> {
-    let named = named.trim();
-    let mut select = Statement::new(KNOWN);
+    let mut select = Statement::new(ROW);
+    select.sql(FREE).sql(
+        "(a.kind is not null or coalesce((hub.host_policy(a.host)).policy, '') <> 'block') and ",
+    );
+    look(tx, select, named.trim()).await
+}
+
+/// The same, also where he is suspended or his server is blocked: for those who decide about that.
+pub async fn find_held(tx: &mut Tx, named: &str) -> Result<Option<Known>> {
+    let mut select = Statement::new(ROW);
+    match named.trim().parse() {
+        Ok(id) => {
+            select.sql("a.id = ").bind(Bind::Uuid(id));
+            one(tx, select).await
+        }
+        Err(_) => look(tx, select, named.trim()).await,
+    }
+}
+
+async fn look(
+    tx: &mut Tx,
+    mut select: Statement<Nullable<Jsonb>>,
+    named: &str,
+) -> Result<Option<Known>> {
     match address(tx, named)? {
         Some((name, host, is_own)) if is_own => {
             drop(host);
@@ -107,8 +134,8 @@ pub async fn named(tx: &mut Tx, named: &str) -> Result<Known> {
 
 /// An actor by his row.
 pub async fn by_id(tx: &mut Tx, id: Uuid) -> Result<Option<Known>> {
-    let mut select = Statement::new(KNOWN);
-    select.sql("a.id = ").bind(Bind::Uuid(id));
+    let mut select = Statement::new(ROW);
+    select.sql(FREE).sql("a.id = ").bind(Bind::Uuid(id));
     one(tx, select).await
 }
 
@@ -161,6 +188,15 @@ pub async fn speaker(tx: &mut Tx, wanted: Option<Uuid>) -> Result<Local> {
             actors::by_id(tx, id).await?
         }
     };
+    if actor
+        .as_ref()
+        .is_some_and(|actor| actor.suspended_at.is_some())
+    {
+        return Err(Error::forbidden(
+            "actor.suspended",
+            "This actor is suspended: it says nothing to others.",
+        ));
+    }
     actor
         .filter(|actor| !actor.is_gone() && actor.is_shown)
         .ok_or_else(|| {
@@ -210,7 +246,13 @@ pub async fn tell_changed(tx: &mut Tx, actor: &Local) -> Result<()> {
     if let Some(document) = document.as_object_mut() {
         document.remove("@context");
     }
-    let outgoing = Outgoing {
+    outbox::publish(tx, changed(actor, document))
+        .await
+        .map(drop)
+}
+
+fn changed(actor: &Local, document: Value) -> Outgoing {
+    Outgoing {
         actor: actor.id,
         activity: json!({ "type": "Update", "object": document }),
         to: vec![PUBLIC.to_owned()],
@@ -218,8 +260,7 @@ pub async fn tell_changed(tx: &mut Tx, actor: &Local) -> Result<()> {
         about: Some(actor.uri.clone()),
         also: Vec::new(),
         is_private: false,
-    };
-    outbox::publish(tx, outgoing).await.map(drop)
+    }
 }
 
 /// Say to everybody who ever got something that the actor is gone, and keep only that.
@@ -282,18 +323,23 @@ impl Job for CatchUp {
     const KEY: &'static str = "social.catch_up";
 
     async fn run(&self, node: &Node, _: &Attempt) -> Result<()> {
+        let mut last = Uuid::nil();
         loop {
-            let missing = Statement::<(Text, SqlUuid)>::new(
+            let mut missing = Statement::<(Text, SqlUuid)>::new(
                 "select * from (select 'user' as kind, u.id from public.users u left join public.profiles p on p.id = u.id \
                  where u.deleted_at is null and coalesce(p.is_public, true) and (u.banned_until is null or u.banned_until <= now()) \
                  union all select 'channel', c.id from public.chat_channels c where c.visibility = 'public' \
                  union all select 'dao', d.id from public.daos d where coalesce(d.is_public, true) and d.origin_actor_id is null) m \
-                 where not exists (select from public.ap_actors a where a.kind = m.kind and a.row_id = m.id) limit 100",
+                 where not exists (select from public.ap_actors a where a.kind = m.kind and a.row_id = m.id) and m.id > ",
             );
+            missing
+                .bind(Bind::Uuid(last))
+                .sql(" order by m.id limit 100");
             let rows: Vec<(String, Uuid)> = Tx::once(&node.db, &Caller::Hub, missing).await?;
-            if rows.is_empty() {
+            let Some((_, end)) = rows.last() else {
                 return Ok(());
-            }
+            };
+            last = *end;
             for (kind, row) in &rows {
                 node.db
                     .write(&Caller::Hub, async |tx| {
@@ -302,6 +348,46 @@ impl Job for CatchUp {
                     .await?;
             }
         }
+    }
+}
+
+/// Whoever is public and no actor yet becomes one soon.
+pub async fn at_start(node: &Node) -> Result<()> {
+    node.db
+        .write(&Caller::Hub, async |tx| {
+            jobs::enqueue(tx, &CatchUp {}, Order::default())
+                .await
+                .map(drop)
+        })
+        .await
+}
+
+/// Destroy the keys of actors that are gone, once everybody heard of it or was given up.
+#[derive(Serialize, Deserialize)]
+pub struct ShredKeys {}
+
+impl Job for ShredKeys {
+    const KEY: &'static str = "social.shred_keys";
+
+    async fn run(&self, node: &Node, _: &Attempt) -> Result<()> {
+        node.db
+            .write(&Caller::Hub, async |tx| {
+                let over = Statement::<(SqlUuid, SqlUuid)>::new(
+                    "select k.id, k.secret_id from public.ap_keys k join public.ap_actors a on a.id = k.actor_id \
+                     where a.kind is not null and a.deleted_at < now() - interval '1 hour' and k.secret_id is not null \
+                     and not exists (select from public.ap_deliveries d join public.ap_activities x on x.id = d.activity_id \
+                     where x.actor_id = a.id and d.state = 'waiting') limit 1000",
+                );
+                let rows: Vec<(Uuid, Uuid)> = tx.load(over).await?;
+                let (keys, secrets): (Vec<Uuid>, Vec<Uuid>) = rows.into_iter().unzip();
+                vault::forget(tx, &secrets).await?;
+                let mut delete = Statement::new("delete from public.ap_keys where id = any (");
+                delete
+                    .bind(Bind::Texts(keys.iter().map(|id| Some(id.to_string())).collect()))
+                    .sql("::uuid[])");
+                tx.run(delete).await.map(drop)
+            })
+            .await
     }
 }
 
@@ -521,6 +607,18 @@ pub async fn update(tx: &mut Tx, input: Update) -> Result<Value> {
         .ok_or_else(|| Error::missing("actor.not_found", "The actor is gone."))?;
     tell_changed(tx, &actor).await?;
     actors::document(tx, &actor).await
+}
+
+/// Sign with new keys from now on.
+pub async fn rotate_keys(tx: &mut Tx, input: Which) -> Result<Value> {
+    let actor = speaker(tx, input.id).await?;
+    let retired = keys::rotate(tx, actor.id).await?;
+    let mut document = actors::document(tx, &actor).await?;
+    if let Some(document) = document.as_object_mut() {
+        document.remove("@context");
+    }
+    outbox::publish_by(tx, changed(&actor, document), &retired).await?;
+    Ok(json!({ "id": actor.id, "rotated": true }))
 }
 
 /// Where an actor moves.

@@ -1,12 +1,13 @@
 //! Following and being followed: asked for, answered, taken back. Between two of this hub there is one row on each side and
 //! nothing is sent; towards others the request travels and the row waits for the answer.
 
-use diesel::sql_types::{Jsonb, Nullable, Uuid as SqlUuid};
+use diesel::sql_types::{Bool, Jsonb, Nullable};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::actors::{self as people, Known};
+use super::limits::{self, Deed};
 use super::wire;
 use crate::base::{Error, Result};
 use crate::db::{Bind, Statement, Tx};
@@ -54,6 +55,7 @@ pub async fn request(tx: &mut Tx, input: Request) -> Result<Value> {
         return Ok(shown(&there, &other));
     }
 
+    limits::take_or_refuse(tx, Deed::Follow, me.id)?;
     if other.is_local() {
         return follow_here(tx, &me, &other).await;
     }
@@ -317,19 +319,13 @@ fn opposite(direction: &str) -> &'static str {
 
 /// Whether one of two blocked the other.
 pub async fn is_blocked(tx: &mut Tx, me: &Local, other: &Known) -> Result<bool> {
-    let mut select =
-        Statement::<SqlUuid>::new("select b.id from public.blocks b where (b.actor_id = ");
-    select
+    let mut ask = Statement::<Bool>::new("select hub.is_blocked_between(");
+    ask.bind(Bind::Uuid(me.id))
+        .sql(", ")
         .bind(Bind::Uuid(other.id))
-        .sql(" and b.owner_id = (select row_id from public.ap_actors where kind = 'user' and id = ")
-        .bind(Bind::Uuid(me.id))
-        .sql(")) or (b.actor_id = ")
-        .bind(Bind::Uuid(me.id))
-        .sql(" and b.owner_id = (select row_id from public.ap_actors where kind = 'user' and id = ")
-        .bind(Bind::Uuid(other.id))
-        .sql(")) limit 1");
-    let rows: Vec<Uuid> = tx.as_hub(async |tx| tx.load(select.clone()).await).await?;
-    Ok(!rows.is_empty())
+        .sql(")");
+    let is_blocked: Vec<bool> = tx.as_hub(async |tx| tx.load(ask.clone()).await).await?;
+    Ok(is_blocked == [true])
 }
 
 /// The one who is followed hears of it.

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::actors::{self as people, Known};
 use super::follows::{self, Follow};
+use super::limits::{self, Deed};
 use crate::base::Result;
 use crate::db::Tx;
 use crate::fed::actors::{self, Local};
@@ -56,6 +57,10 @@ pub async fn on_follow_asked(tx: &mut Tx, heard: &Incoming) -> Result<Applied> {
     if follows::is_blocked(tx, &me, &other).await? {
         outbox::publish(tx, wire_reject(&me, &other, &heard.activity)).await?;
         return Ok(Applied::Refused("blocked"));
+    }
+
+    if limits::take(tx, Deed::Follow, other.id).is_err() {
+        return Ok(Applied::Refused("too_often"));
     }
 
     let before = follows::between(tx, me.id, other.id, "in").await?;

@@ -52,6 +52,8 @@ struct Host {
     is_slow: bool,
     /// It was given up for now: what ends changes nothing more.
     is_down: bool,
+    /// More is due than is at hand.
+    has_more: bool,
 }
 
 impl Lanes {
@@ -66,19 +68,9 @@ impl Lanes {
         }
     }
 
-    /// How many letters are in the air.
-    pub fn flying(&self) -> usize {
-        self.flying
-    }
-
     /// What is held.
     pub fn held(&self) -> Vec<Uuid> {
         self.held.iter().copied().collect()
-    }
-
-    /// Whether this letter is held.
-    pub fn holds(&self, id: &Uuid) -> bool {
-        self.held.contains(id)
     }
 
     /// Hosts that need no more letters at the moment.
@@ -89,6 +81,28 @@ impl Lanes {
             .filter(|(_, host)| host.waiting.len() >= enough || host.is_down)
             .map(|(name, _)| name.clone())
             .collect()
+    }
+
+    /// Whether a host will soon have nothing at hand while more is due there.
+    pub fn is_hungry(&self) -> bool {
+        self.hosts
+            .values()
+            .any(|host| host.has_more && !host.is_down && host.waiting.len() < self.width.per_host)
+    }
+
+    /// It is being looked what is due; hosts that are full are left out.
+    pub fn looking(&mut self) {
+        let enough = self.width.per_host * 2;
+        for host in self.hosts.values_mut() {
+            host.has_more &= host.waiting.len() >= enough;
+        }
+    }
+
+    /// There is more for this host than was taken.
+    pub fn has_more(&mut self, name: &str) {
+        if let Some(host) = self.hosts.get_mut(name) {
+            host.has_more = true;
+        }
     }
 
     /// Whether more could be sent than is at hand.
@@ -118,6 +132,7 @@ impl Lanes {
             scheme,
             is_slow: false,
             is_down: false,
+            has_more: false,
         });
         host.until = until;
         if host.flying == 0 {
@@ -230,6 +245,13 @@ impl Lanes {
         self.forget_idle(host);
     }
 
+    /// Forget hosts that nothing is left of and that are not held any more.
+    pub fn tidy(&mut self) {
+        let now = Instant::now();
+        self.hosts
+            .retain(|_, host| host.flying > 0 || !host.waiting.is_empty() || host.until > now);
+    }
+
     fn forget_idle(&mut self, name: &str) {
         let is_idle = self
             .hosts
@@ -297,9 +319,9 @@ impl Host {
         if weight > 0 && !self.is_down {
             self.is_down = true;
             self.failures = self.failures.saturating_add(weight);
-            let wait = answer
-                .wait
-                .unwrap_or_else(|| back_off::after(self.failures));
+            // Who fails one letter again and again is not begun anew with when that becomes the host's failure.
+            let failures = self.failures.max(letter.attempts + 1);
+            let wait = answer.wait.unwrap_or_else(|| back_off::after(failures));
             health.state = State::Down(weight, wait);
             return Word::Later;
         }

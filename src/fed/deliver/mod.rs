@@ -4,23 +4,30 @@
 //! `lanes` what is in our hands · `rows` what is in the tables · `send` one exchange · `back_off` waits.
 
 pub mod back_off;
+pub mod figures;
 mod lanes;
+mod prune;
 mod rows;
 mod send;
 
 use std::collections::{HashMap, HashSet};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt as _;
 use moka::sync::Cache;
 use tokio::sync::{Notify, watch};
 use tokio::task::{JoinSet, LocalSet};
 use uuid::Uuid;
 
+pub use self::prune::PruneDeliveries;
+
 use self::lanes::{Lanes, Width};
 use self::rows::{Due, Health, Told, Word};
 use self::send::{Answer, Letter};
-use super::{keys, outbox};
+use super::keys::{self, Signer};
+use super::outbox;
 use crate::base::{Caller, Result};
 use crate::db::pool;
 use crate::net::http::Bytes;
@@ -143,33 +150,34 @@ impl Shared {
         let mut ended: Vec<Told> = Vec::new();
         let mut health: HashMap<String, Health> = HashMap::new();
         let mut looks = true;
-        let mut looked = Instant::now();
-        let mut renewed = Instant::now();
+        let (mut looked, mut renewed) = (Instant::now(), Instant::now());
+        let mut first_ended: Option<Instant> = None;
         loop {
-            if looks && lanes.has_room() && !self.is_stopping() {
-                looked = Instant::now();
-                match self.look(&mut lanes).await {
-                    Ok(more) => looks = more,
-                    Err(error) => {
+            if !self.is_stopping() {
+                if (looks || lanes.is_hungry()) && lanes.has_room() {
+                    (looks, looked) = (false, Instant::now());
+                    if let Err(error) = self.look(&mut lanes, &mut ended).await {
                         tracing::warn!(event = "deliveries_not_read", cause = %error);
                         tokio::time::sleep(AWAY).await;
+                        looks = true;
                     }
                 }
-            }
-            if !self.is_stopping() {
                 for letter in lanes.take() {
                     let node = self.node.clone();
                     under_way.spawn(async move {
-                        let answer = send::send(&node.net.peers, &letter).await;
-                        (letter, answer)
+                        let sent = send::send(&node.net.peers, &letter);
+                        let answer = AssertUnwindSafe(sent).catch_unwind().await;
+                        (letter, answer.unwrap_or_else(|_| Answer::panicked()))
                     });
                 }
-            }
-            if self.is_stopping() && (under_way.is_empty()) {
+            } else if under_way.is_empty() {
                 break;
             }
 
-            let oldest = ended.is_empty();
+            let pause = match first_ended {
+                Some(first) => TOGETHER.saturating_sub(first.elapsed()),
+                None => POLL,
+            };
             tokio::select! {
                 Some(done) = under_way.join_next(), if !under_way.is_empty() => {
                     note(&mut lanes, &mut ended, &mut health, done);
@@ -178,94 +186,115 @@ impl Shared {
                     looks = true;
                     tokio::time::sleep(BREATH.saturating_sub(looked.elapsed())).await;
                 }
-                () = tokio::time::sleep(if oldest { POLL } else { TOGETHER }) => {
-                    looks = looks || looked.elapsed() >= POLL;
-                }
+                () = tokio::time::sleep(pause) => {}
             }
             while let Some(done) = under_way.try_join_next() {
                 note(&mut lanes, &mut ended, &mut health, done);
             }
-            if ended.len() >= ENOUGH || (!ended.is_empty() && (!oldest || under_way.is_empty())) {
-                looks = true;
-                self.settle(&mut lanes, &mut ended, &mut health).await;
+            looks |= looked.elapsed() >= POLL;
+            if !ended.is_empty() {
+                let first = *first_ended.get_or_insert_with(Instant::now);
+                if ended.len() >= ENOUGH || under_way.is_empty() || first.elapsed() >= TOGETHER {
+                    self.settle(&mut lanes, &mut ended, &mut health).await;
+                    first_ended = None;
+                }
             }
             if renewed.elapsed() >= self.lease / 4 {
                 renewed = Instant::now();
                 self.renew(&mut lanes).await;
+                lanes.tidy();
             }
         }
         self.settle(&mut lanes, &mut ended, &mut health).await;
     }
 
-    /// Take what is due. Whether there is likely more.
-    async fn look(&self, lanes: &mut Lanes) -> Result<bool> {
+    /// Take what is due; what of it ended before it was sent is told.
+    async fn look(&self, lanes: &mut Lanes, ended: &mut Vec<Told>) -> Result<()> {
         let most = rows::Most {
             hosts: i64::try_from(self.width.total).unwrap_or(256),
             per_host: i64::try_from(self.width.per_host * 4).unwrap_or(16),
         };
+        lanes.looking();
         let (held, full) = (lanes.held(), lanes.full());
-        let until = Instant::now() + self.lease;
-        let (due, bodies, signers) = self
+        let asked = Instant::now();
+        let found = self
             .node
             .db
             .write(&Caller::Hub, async |tx| {
                 let due = rows::claim(tx, &self.holder, self.lease, &held, &full, most).await?;
+                if due.is_empty() {
+                    return Ok(None);
+                }
+                let mut counts: HashMap<String, i64> = HashMap::new();
+                for due in &due {
+                    *counts.entry(due.host.clone()).or_default() += 1;
+                }
                 let (due, behind) = in_order(due, &held);
                 if !behind.is_empty() {
                     rows::postpone(tx, &behind).await?;
                 }
-                let unknown: HashSet<Uuid> = due
-                    .iter()
-                    .map(|due| due.activity)
+                let unknown = distinct(due.iter().map(|due| due.activity));
+                let unknown: Vec<Uuid> = unknown
+                    .into_iter()
                     .filter(|id| !self.bodies.contains_key(id))
                     .collect();
-                let unknown: Vec<Uuid> = unknown.into_iter().collect();
-                let bodies = match unknown.is_empty() {
-                    true => HashMap::new(),
-                    false => rows::bodies(tx, &unknown).await?,
-                };
-                let actors: HashSet<Uuid> = due.iter().map(|due| due.actor).collect();
-                let actors: Vec<Uuid> = actors.into_iter().collect();
-                let signers = match actors.is_empty() {
-                    true => HashMap::new(),
-                    false => keys::signers(tx, &actors).await?,
-                };
-                Ok((due, bodies, signers))
+                let bodies = rows::bodies(tx, &unknown).await?;
+                let signers = keys::signers(tx, &distinct(due.iter().map(|due| due.actor))).await?;
+                let mut earlier = HashMap::new();
+                for key in distinct(due.iter().filter_map(|due| due.key)) {
+                    if let Some(found) = keys::retired(tx, key).await? {
+                        earlier.insert(key, found);
+                    }
+                }
+                let head = rows::head(tx).await?;
+                Ok(Some((due, bodies, signers, earlier, head, counts)))
             })
             .await?;
+        let Some((due, mut bodies, signers, earlier, head, counts)) = found else {
+            return Ok(());
+        };
 
-        let is_much = due.len() >= self.width.total;
-        let mut fresh: HashMap<Uuid, Bytes> = HashMap::new();
-        for (id, body) in bodies {
-            let body = Bytes::from(body);
-            self.bodies.insert(id, body.clone());
-            fresh.insert(id, body);
+        for (id, body) in &bodies {
+            self.bodies.insert(*id, body.clone());
         }
         for due in due {
-            lanes.hold(&due.host, until, due.failures, due.scheme);
-            let body = fresh
-                .get(&due.activity)
-                .cloned()
-                .or_else(|| self.bodies.get(&due.activity));
+            lanes.hold(&due.host, asked + due.lease_left, due.failures, due.scheme);
+            let body = match bodies.get(&due.activity) {
+                Some(body) => Some(body.clone()),
+                None => self.bodies.get(&due.activity),
+            };
             let (Some(body), Some(signer)) = (body, signers.get(&due.actor)) else {
-                tracing::error!(event = "delivery_has_no_key", delivery = %due.id, actor = %due.actor);
+                ended.push(due.unsent(Word::Again(back_off::after(due.attempts + 1)), "no_key"));
                 continue;
             };
+            if due.is_late {
+                ended.push(due.unsent(Word::Dead, "not delivered within 14 days"));
+                continue;
+            }
+            bodies.entry(due.activity).or_insert_with(|| body.clone());
+            let earlier = due.key.and_then(|key| earlier.get(&key)).map(|(id, key)| {
+                let mut old = Signer::clone(signer);
+                (old.rsa_id, old.rsa) = (id.clone(), key.clone());
+                Arc::new(old)
+            });
             lanes.put(Letter {
                 id: due.id,
                 activity: due.activity,
                 host: due.host,
                 inbox: due.inbox,
                 lane: due.lane,
-                seq: due.seq,
                 attempts: due.attempts,
                 scheme: due.scheme,
                 body,
                 signer: signer.clone(),
-                head: None,
+                earlier,
+                head,
             });
         }
-        Ok(is_much)
+        for (host, _) in counts.iter().filter(|(_, count)| **count >= most.per_host) {
+            lanes.has_more(host);
+        }
+        Ok(())
     }
 
     async fn settle(
@@ -277,11 +306,15 @@ impl Shared {
         if ended.is_empty() {
             return;
         }
+        for told in ended.iter() {
+            health.entry(told.host.clone()).or_default();
+        }
         // While the database is away the outcomes are kept; a lease that ends meanwhile means that a letter is sent again.
         for _ in 0..5 {
             match rows::settle(&self.node.db, &self.holder, ended, health).await {
                 Ok(mine) => {
-                    for host in health.keys().filter(|host| !mine.contains(host)) {
+                    let mine: HashSet<&str> = mine.iter().map(String::as_str).collect();
+                    for host in health.keys().filter(|host| !mine.contains(host.as_str())) {
                         tracing::warn!(event = "lease_lost", peer_domain = host);
                         lanes.lost(host);
                     }
@@ -341,6 +374,11 @@ fn in_order(due: Vec<Due>, held: &[Uuid]) -> (Vec<Due>, Vec<Uuid>) {
     (first, behind)
 }
 
+fn distinct(ids: impl Iterator<Item = Uuid>) -> Vec<Uuid> {
+    let ids: HashSet<Uuid> = ids.collect();
+    ids.into_iter().collect()
+}
+
 fn note(
     lanes: &mut Lanes,
     ended: &mut Vec<Told>,
@@ -355,6 +393,7 @@ fn note(
         &answer,
         health.entry(letter.host.clone()).or_default(),
     );
+    figures::sent(told.word, answer.took);
     if told.word != Word::Done {
         tracing::warn!(
             event = "delivery_failed",

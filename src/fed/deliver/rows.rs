@@ -4,13 +4,14 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use diesel::sql_types::{BigInt, Bool, Integer, Nullable, Text, Uuid as SqlUuid};
+use diesel::sql_types::{BigInt, Bool, Double, Integer, Nullable, Text, Uuid as SqlUuid};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::base::{Caller, Result};
 use crate::db::{Bind, Db, Statement, Tx};
 use crate::fed::signature::Scheme;
+use crate::net::http::Bytes;
 
 /// A delivery that is due, with what is known of its host.
 #[derive(Clone, Debug)]
@@ -29,6 +30,21 @@ pub struct Due {
     pub behind: Option<Uuid>,
     pub scheme: Option<Scheme>,
     pub failures: i32,
+    /// How long its host is ours, if nothing more is said.
+    pub lease_left: Duration,
+}
+
+impl Due {
+    /// What is written of it when it is not sent.
+    pub fn unsent(&self, word: Word, why: &str) -> Told {
+        Told {
+            id: self.id,
+            host: self.host.clone(),
+            word,
+            status: None,
+            why: Some(why.to_owned()),
+        }
+    }
 }
 
 /// How much is taken at once.
@@ -61,9 +77,10 @@ pub async fn claim(
         Nullable<SqlUuid>,
         Text,
         Integer,
+        Double,
     );
     let mut claim = Statement::<Row>::new(
-        "select id, activity_id, actor_id, key_id, host, inbox_url, lane, seq, attempts, is_late, behind, scheme, failures \
+        "select id, activity_id, actor_id, key_id, host, inbox_url, lane, seq, attempts, is_late, behind, scheme, failures, lease_left \
          from hub.claim_deliveries(",
     );
     claim
@@ -79,22 +96,7 @@ pub async fn claim(
         .sql("::int, ")
         .bind(Bind::Int(most.per_host))
         .sql("::int)");
-    type Found = (
-        Uuid,
-        Uuid,
-        Uuid,
-        Option<Uuid>,
-        String,
-        String,
-        String,
-        i64,
-        i32,
-        bool,
-        Option<Uuid>,
-        String,
-        i32,
-    );
-    let rows: Vec<Found> = tx.load(claim).await?;
+    let rows: Vec<Columns> = tx.load(claim).await?;
     Ok(rows.into_iter().map(Due::from).collect())
 }
 
@@ -112,6 +114,7 @@ type Columns = (
     Option<Uuid>,
     String,
     i32,
+    f64,
 );
 
 impl From<Columns> for Due {
@@ -130,6 +133,7 @@ impl From<Columns> for Due {
             behind,
             scheme,
             failures,
+            lease_left,
         ) = row;
         Self {
             id,
@@ -145,18 +149,35 @@ impl From<Columns> for Due {
             behind,
             scheme: scheme_of(&scheme),
             failures,
+            lease_left: Duration::try_from_secs_f64(lease_left).unwrap_or_default(),
         }
     }
 }
 
 /// The bytes of activities.
-pub async fn bodies(tx: &mut Tx, activities: &[Uuid]) -> Result<HashMap<Uuid, String>> {
+pub async fn bodies(tx: &mut Tx, activities: &[Uuid]) -> Result<HashMap<Uuid, Bytes>> {
+    if activities.is_empty() {
+        return Ok(HashMap::new());
+    }
     let mut select = Statement::<(SqlUuid, Text)>::new(
         "select id, body from public.ap_activities where id = any (",
     );
     select.bind(uuids(activities)).sql("::uuid[])");
     let rows: Vec<(Uuid, String)> = tx.load(select).await?;
-    Ok(rows.into_iter().collect())
+    Ok(rows
+        .into_iter()
+        .map(|(id, body)| (id, Bytes::from(body)))
+        .collect())
+}
+
+/// The head of our feed: the newest activity that no transaction under way can come before (R15).
+pub async fn head(tx: &mut Tx) -> Result<Option<i64>> {
+    let select = Statement::<BigInt>::new(
+        "select seq from public.ap_activities where tx < pg_snapshot_xmin(pg_current_snapshot()) \
+         order by seq desc limit 1",
+    );
+    let rows: Vec<i64> = tx.load(select).await?;
+    Ok(rows.into_iter().next())
 }
 
 /// Deliveries that wait for others of their lane are not due before those.

@@ -29,13 +29,14 @@ pub struct Letter {
     pub host: String,
     pub inbox: String,
     pub lane: String,
-    pub seq: i64,
     /// How often it was tried before.
     pub attempts: i32,
     /// The scheme its host is known to read, or to be tried first.
     pub scheme: Option<Scheme>,
     pub body: Bytes,
     pub signer: Arc<Signer>,
+    /// Keys that were retired after it was said and are still to be tried first.
+    pub earlier: Option<Arc<Signer>>,
     /// The head of our feed, for hubs that read it.
     pub head: Option<i64>,
 }
@@ -70,50 +71,86 @@ pub struct Answer {
     /// The scheme that its host turned out to read.
     pub learned: Option<Scheme>,
     pub took: Duration,
+    /// Whether the signature was what the peer minded, by whichever scheme.
+    pub is_unsigned: bool,
+}
+
+impl Answer {
+    /// Our own fault.
+    pub fn panicked() -> Self {
+        Self {
+            verdict: Verdict::Ill,
+            status: None,
+            why: Some("panicked".to_owned()),
+            wait: None,
+            learned: None,
+            took: Duration::ZERO,
+            is_unsigned: false,
+        }
+    }
 }
 
 /// Send a letter.
 pub async fn send(peers: &Peers, letter: &Letter) -> Answer {
     let began = std::time::Instant::now();
-    let first = letter.scheme.unwrap_or(Scheme::Cavage);
     let mut answer = match peers.read(&letter.inbox) {
         Err(refused) => failed(&Failure::Refused(refused)),
-        Ok(url) => match post(peers, letter, &url, first).await {
-            Err(failure) => failed(&failure),
-            Ok(reply) if wants_other_scheme(&reply) => {
-                let other = other(first);
-                match post(peers, letter, &url, other).await {
-                    Err(failure) => failed(&failure),
-                    Ok(second) if is_success(&second) => Answer {
-                        learned: Some(other),
-                        ..read(&second)
-                    },
-                    // Neither will do: what it said first is what counts, if the second word says no more.
-                    Ok(second) if wants_other_scheme(&second) => refused_twice(&second),
-                    Ok(second) => read(&second),
+        Ok(url) => {
+            let keys = letter.earlier.iter().chain([&letter.signer]);
+            let mut answer = None;
+            for signer in keys {
+                let tried = knock(peers, letter, &url, signer).await;
+                let is_over = !tried.is_unsigned;
+                answer = Some(tried);
+                if is_over {
+                    break;
                 }
             }
-            Ok(reply) => {
-                let learned = (letter.scheme.is_none() && is_success(&reply)).then(|| match reply
-                    .header("accept-signature")
-                {
-                    Some(_) => Scheme::Rfc9421,
-                    None => first,
-                });
-                Answer {
-                    learned,
-                    ..read(&reply)
-                }
-            }
-        },
+            answer.unwrap_or_else(|| failed(&Failure::Refused(Refused::BadUrl)))
+        }
     };
     answer.took = began.elapsed();
     answer
 }
 
+/// Try the scheme that is known or likeliest, and the other one if the first is what the peer minds (R4).
+async fn knock(peers: &Peers, letter: &Letter, url: &Url, signer: &Signer) -> Answer {
+    let first = letter.scheme.unwrap_or(Scheme::Cavage);
+    let reply = match post(peers, letter, url, signer, first).await {
+        Err(failure) => return failed(&failure),
+        Ok(reply) if !wants_other_scheme(&reply) => {
+            let learned = match reply.header("accept-signature") {
+                _ if letter.scheme.is_some() || !is_success(&reply) => None,
+                Some(_) => Some(Scheme::Rfc9421),
+                None => Some(first),
+            };
+            return Answer {
+                learned,
+                ..read(&reply)
+            };
+        }
+        Ok(reply) => reply,
+    };
+    let second = other(first);
+    match post(peers, letter, url, signer, second).await {
+        Err(failure) => failed(&failure),
+        Ok(reply) if is_success(&reply) => Answer {
+            learned: Some(second),
+            ..read(&reply)
+        },
+        Ok(again) if wants_other_scheme(&again) => refused_twice(&[&reply, &again]),
+        Ok(again) => read(&again),
+    }
+}
+
 /// Sign now and send: a fresh date each time, the same bytes each time.
-async fn post(peers: &Peers, letter: &Letter, url: &Url, scheme: Scheme) -> Result<Reply, Failure> {
-    let signer = &letter.signer;
+async fn post(
+    peers: &Peers,
+    letter: &Letter,
+    url: &Url,
+    signer: &Signer,
+    scheme: Scheme,
+) -> Result<Reply, Failure> {
     let mut headers = signature::sign(
         scheme,
         "POST",
@@ -186,23 +223,27 @@ fn read(reply: &Reply) -> Answer {
         wait,
         learned: None,
         took: Duration::ZERO,
+        is_unsigned: false,
     }
 }
 
 /// Both schemes were refused: for good, unless the clocks explain it (R1).
-fn refused_twice(reply: &Reply) -> Answer {
-    let apart = reply
-        .header("date")
-        .and_then(|date| DateTime::parse_from_rfc2822(date).ok())
-        .map(|date| (Utc::now() - date.with_timezone(&Utc)).abs());
-    let mut answer = read(reply);
-    (answer.verdict, answer.why) = match apart {
-        Some(apart) if reply.status == 401 && apart > SKEW => {
+fn refused_twice(replies: &[&Reply; 2]) -> Answer {
+    let [first, second] = replies;
+    let apart = |reply: &Reply| {
+        let date = DateTime::parse_from_rfc2822(reply.header("date")?).ok()?;
+        let apart = (Utc::now() - date.with_timezone(&Utc)).abs();
+        (reply.status == 401 && apart > SKEW).then_some(apart)
+    };
+    let mut answer = read(second);
+    answer.is_unsigned = true;
+    (answer.verdict, answer.why) = match apart(second).or_else(|| apart(first)) {
+        Some(apart) => {
             let why = format!("clock_skew: the clocks are {} s apart", apart.num_seconds());
             (Verdict::Skewed, Some(why))
         }
-        _ => {
-            let why = format!("neither signature was accepted ({})", reply.status);
+        None => {
+            let why = format!("neither signature was accepted ({})", second.status);
             (Verdict::Dead, Some(why))
         }
     };
@@ -225,6 +266,7 @@ fn failed(failure: &Failure) -> Answer {
         wait: None,
         learned: None,
         took: Duration::ZERO,
+        is_unsigned: false,
     }
 }
 

@@ -43,15 +43,12 @@ enum Found {
 
 /// Whether the asker wants what servers read. Under `/ap` that is so unless a page is asked for (R21).
 pub fn wants_activity(request: &HttpRequest, otherwise: bool) -> bool {
-    let Some(accept) = request
-        .headers()
-        .get(header::ACCEPT)
-        .and_then(|accept| accept.to_str().ok())
-    else {
-        return otherwise;
-    };
     let mut best = (0.0_f32, otherwise);
-    for part in accept.split(',') {
+    let accepted = request.headers().get_all(header::ACCEPT);
+    let parts = accepted
+        .filter_map(|accept| accept.to_str().ok())
+        .flat_map(|accept| accept.split(','));
+    for part in parts {
         let mut words = part.split(';').map(str::trim);
         let kind = words.next().unwrap_or_default().to_ascii_lowercase();
         let weight = words
@@ -96,6 +93,9 @@ pub async fn of_node(
     request: HttpRequest,
     collection: web::Path<String>,
 ) -> HttpResponse {
+    if let Err(error) = super::who::asks(&node, &request).await {
+        return super::who::refused(&error);
+    }
     let collection = collection.into_inner();
     let wanted = wanted(&request);
     let found = node
@@ -116,11 +116,19 @@ pub async fn one(
     place: web::Path<(String, String)>,
 ) -> HttpResponse {
     let (path, id) = place.into_inner();
-    let caller = match super::who::asks(&node, &request).await {
-        Ok(caller) => caller,
-        Err(error) => return reply::problem(&error),
-    };
     let is_actor = matches!(path.as_str(), "actors" | "groups");
+    // What everybody may read needs no look at who asks, unless the hub wants one for everything; a page is for people.
+    let is_checked = match is_actor {
+        true => node.config.authorized_fetch && wants_activity(&request, true),
+        false => true,
+    };
+    let caller = match is_checked {
+        true => match super::who::asks(&node, &request).await {
+            Ok(caller) => caller,
+            Err(error) => return super::who::refused(&error),
+        },
+        false => Caller::Anonymous,
+    };
     if is_actor && let Some(ready) = shelf.get(request.path()) {
         if ready.status == 200 && !wants_activity(&request, true) {
             return to_page(&ready);
@@ -144,12 +152,12 @@ async fn actor(node: &Node, id: Uuid, path: &str) -> Result<Found> {
                 return Ok(Found::Nothing);
             };
             let here = format!("{}{path}", actors::base(tx)?);
-            if actor.is_gone() {
+            if actor.is_gone() && actor.uri == here {
                 let at = actor.deleted_at.unwrap_or(actor.updated_at);
                 let stone = actors::tombstone(&actor.uri, Some(&actor.of_type), at);
                 return Ok(Found::Gone(stone));
             }
-            if actor.uri != here || !actor.is_shown || actor.suspended_at.is_some() {
+            if actor.uri != here || !is_readable(&actor) {
                 return Ok(Found::Nothing);
             }
             actors::document(tx, &actor).await.map(Found::Open)
@@ -162,11 +170,17 @@ async fn object(node: &Node, caller: &Caller, path: &str, id: Uuid, place: &str)
         .read(caller, async |tx| {
             let uri = format!("{}{place}", actors::base(tx)?);
             if path == "activities" {
-                return Ok(match collections::activity(tx, &uri).await? {
-                    Some((body, true)) => {
-                        Found::Open(serde_json::from_str(&body).map_err(Error::broken)?)
-                    }
-                    _ => Found::Nothing,
+                let reader = match caller {
+                    Caller::Remote(remote) => Some(remote.id),
+                    _ => None,
+                };
+                let Some((body, is_public)) = collections::activity(tx, &uri, reader).await? else {
+                    return Ok(Found::Nothing);
+                };
+                let told = serde_json::from_str(&body).map_err(Error::broken)?;
+                return Ok(match is_public {
+                    true => Found::Open(told),
+                    false => Found::Closed(told),
                 });
             }
             let Some(shows) = node.shows(path) else {
@@ -188,6 +202,11 @@ async fn object(node: &Node, caller: &Caller, path: &str, id: Uuid, place: &str)
         .await
 }
 
+/// Whether an actor of the hub is shown to others.
+fn is_readable(actor: &Local) -> bool {
+    !actor.is_gone() && actor.is_shown && actor.suspended_at.is_none()
+}
+
 /// `/ap/{path}/{id}/{collection}`.
 pub async fn part(
     node: web::Data<Node>,
@@ -197,19 +216,21 @@ pub async fn part(
     let (path, id, collection) = place.into_inner();
     let caller = match super::who::asks(&node, &request).await {
         Ok(caller) => caller,
-        Err(error) => return reply::problem(&error),
+        Err(error) => return super::who::refused(&error),
     };
     let Ok(id) = id.parse::<Uuid>() else {
         return answer(&request, None, Ok(Found::Nothing));
     };
     let wanted = wanted(&request);
+    let here = format!("/ap/{path}/{id}");
     let found = node
         .db
         .read(&caller, async |tx| {
             if matches!(path.as_str(), "actors" | "groups") {
                 let actor = actors::by_id(tx, id).await?;
+                let here = format!("{}{here}", actors::base(tx)?);
                 return match actor {
-                    Some(actor) if !actor.is_gone() && actor.is_shown => {
+                    Some(actor) if actor.uri == here && is_readable(&actor) => {
                         collected(tx, &actor, &collection, wanted.clone()).await
                     }
                     _ => Ok(Found::Nothing),
@@ -363,6 +384,12 @@ fn to_page(ready: &Rendered) -> HttpResponse {
         .finish()
 }
 
+/// Whether the hub shows what is public only to those who sign, so that no cache in between may pass it on.
+fn is_for_signers(request: &HttpRequest) -> bool {
+    let node = request.app_data::<web::Data<Node>>();
+    node.is_some_and(|node| node.config.authorized_fetch) && request.path() != "/ap/actor"
+}
+
 fn rendered(request: &HttpRequest, ready: &Rendered, is_open: bool) -> HttpResponse {
     let is_known = request
         .headers()
@@ -381,7 +408,7 @@ fn rendered(request: &HttpRequest, ready: &Rendered, is_open: bool) -> HttpRespo
         .insert_header((header::VARY, "Accept, Signature"))
         .insert_header((
             header::CACHE_CONTROL,
-            if is_open {
+            if is_open && !is_for_signers(request) {
                 "max-age=60"
             } else {
                 "private, no-store"

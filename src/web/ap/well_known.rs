@@ -54,6 +54,17 @@ pub async fn host_meta(node: web::Data<Node>) -> HttpResponse {
     }
 }
 
+/// `/.well-known/host-meta.json`.
+pub async fn host_meta_json(node: web::Data<Node>) -> HttpResponse {
+    match base(&node) {
+        Ok(base) => open(
+            "application/jrd+json",
+            discovery::host_meta_json(&base).to_string(),
+        ),
+        Err(error) => reply::problem(&error),
+    }
+}
+
 /// `/.well-known/nodeinfo`.
 pub async fn nodeinfo_links(node: web::Data<Node>) -> HttpResponse {
     match base(&node) {

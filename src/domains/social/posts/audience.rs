@@ -79,7 +79,7 @@ pub async fn of(tx: &mut Tx, post: &Post, author: &Local) -> Result<Audience> {
     {
         name_somebody(&mut audience, &answered, author, None);
     }
-    let blocked = blocked(tx, post, author, &audience).await?;
+    let blocked = blocked(tx, author, &audience).await?;
     audience
         .mentions
         .retain(|mention| !blocked.contains(&mention.id));
@@ -198,21 +198,12 @@ async fn answered_author(tx: &mut Tx, post: &Post) -> Result<Option<Known>> {
 }
 
 /// Whom the author blocked, and who blocked him.
-async fn blocked(
-    tx: &mut Tx,
-    post: &Post,
-    author: &Local,
-    audience: &Audience,
-) -> Result<Vec<Uuid>> {
-    let Some(owner) = post.owner_id.filter(|_| !audience.mentions.is_empty()) else {
+async fn blocked(tx: &mut Tx, author: &Local, audience: &Audience) -> Result<Vec<Uuid>> {
+    if audience.mentions.is_empty() {
         return Ok(Vec::new());
-    };
-    let mut select =
-        Statement::<SqlUuid>::new("select b.actor_id from public.blocks b where b.owner_id = ");
-    select
-        .bind(Bind::Uuid(owner))
-        .sql(" union select a.id from public.blocks b join public.ap_actors a on a.kind = 'user' and a.row_id = b.owner_id where b.actor_id = ")
-        .bind(Bind::Uuid(author.id));
+    }
+    let mut select = Statement::<SqlUuid>::new("select b from hub.blocked_with(");
+    select.bind(Bind::Uuid(author.id)).sql(") b");
     tx.as_hub(async |tx| tx.load(select.clone()).await).await
 }
 
