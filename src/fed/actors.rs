@@ -9,9 +9,8 @@ use url::Url;
 use uuid::Uuid;
 
 use super::crypto::Algorithm;
-use super::keys;
-use super::adapter;
 use super::vocab::{self, HUB, RFC9421};
+use super::{adapter, keys};
 use crate::base::{Error, Result};
 use crate::db::{Bind, Statement, Tx};
 
@@ -185,24 +184,7 @@ pub async fn document(tx: &mut Tx, actor: &Local) -> Result<Value> {
     write(actor, &keys, &domain, &base)
 }
 
-fn write(actor: &Local, keys: &[keys::Shown], domain: &str, base: &str) -> Value {
-async fn public_halves(tx: &mut Tx, actor: Uuid) -> Result<Vec<PublicHalf>> {
-    // A retired key stays for as long as what was signed with it is looked at (R8).
-    let mut select = Statement::<Jsonb>::new(
-        "select jsonb_build_object('key_uri', key_uri, 'algorithm', algorithm, 'public_key', public_key, \
-         'is_retired', retired_at is not null) from public.ap_keys \
-         where (retired_at is null or (algorithm = 'ed25519' and retired_at > now() - interval '90 days')) and actor_id = ",
-    );
-    select
-        .bind(Bind::Uuid(actor))
-        .sql(" order by retired_at nulls first, created_at desc, id desc");
-    let rows: Vec<Value> = tx.as_hub(async |tx| tx.load(select.clone()).await).await?;
-    rows.into_iter()
-        .map(|row| serde_json::from_value(row).map_err(Error::broken))
-        .collect()
-}
-
-fn write(actor: &Local, keys: &[PublicHalf], domain: &str, base: &str) -> Result<Value> {
+fn write(actor: &Local, keys: &[keys::Shown], domain: &str, base: &str) -> Result<Value> {
     let uri = &actor.uri;
     let own = |part: &str| Value::String(format!("{uri}/{part}"));
     let mut told = Map::new();

@@ -83,6 +83,15 @@ async fn look(db: &Db, uri: &str) -> Result<Option<Stored>> {
     rows.into_iter().next().map(read).transpose()
 }
 
+/// The same on a thread of its own: the crate wants a future that may go to any thread, and ours may not.
+async fn looked(db: Db, uri: String) -> std::result::Result<Option<Stored>, CrateError> {
+    let here = tokio::runtime::Handle::current();
+    match tokio::task::spawn_blocking(move || here.block_on(look(&db, &uri))).await {
+        Ok(found) => found.map_err(told),
+        Err(ended) => Err(CrateError::Other(ended.to_string())),
+    }
+}
+
 fn read(found: Found) -> Result<Stored> {
     let (row, host, is_node, uri, inbox, shared, pem, document, deleted_at, refreshed_at) = found;
     let id = Url::parse(&uri).map_err(Error::broken)?;
@@ -125,11 +134,7 @@ impl Object for Stored {
     where
         'life0: 'async_trait,
     {
-        Box::pin(async move {
-            look(data.app_data(), object_id.as_str())
-                .await
-                .map_err(told)
-        })
+        Box::pin(looked(data.app_data().clone(), object_id.into()))
     }
 
     fn into_json<'life0, 'async_trait>(
@@ -177,7 +182,7 @@ impl Object for Stored {
         Box::pin(async move {
             let id = json.get("id").and_then(Value::as_str).unwrap_or_default();
             // Only `remote` writes what comes from elsewhere; here it is there already or it is not.
-            let found = look(data.app_data(), id).await.map_err(told)?;
+            let found = looked(data.app_data().clone(), id.to_owned()).await?;
             found.ok_or(CrateError::NotFound)
         })
     }
