@@ -21,6 +21,7 @@ use crate::domains::social::{actors, moderation};
 use crate::domains::vault::{keys, sealing};
 use crate::events;
 use crate::fed::apply::Applier;
+use crate::fed::changes::catch_up;
 use crate::fed::deliver::Deliverer;
 use crate::jobs::runner::Runner;
 use crate::node::Node;
@@ -105,6 +106,7 @@ pub fn run(config: &Config, serve: &Serve) -> anyhow::Result<()> {
             () = follow_catalogue(&node, &found.url) => None,
             () = events::react::follow(&node, &found.url) => None,
             () = shelf.follow(&found.url) => None,
+            () = catch_up::follow(&node) => None,
             () = &mut auditing => None,
             hung_up = reload_on_hangup(&node) => hung_up.map(|()| None)?,
             () = tidy_up(&gate) => None,

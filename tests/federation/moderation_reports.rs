@@ -14,10 +14,20 @@ async fn s_97_a_report_goes_over_only_when_asked_for_and_names_nobody() {
     super::stored_post(&hub, &ann, "rude").await;
     let url = format!("{}/notes/rude", peer.origin());
 
-    let quiet = hub.rpc(&bob.person, "reports_file", json!({ "object": url, "reason": "Rude" })).await;
+    let quiet = hub
+        .rpc(
+            &bob.person,
+            "reports_file",
+            json!({ "object": url, "reason": "Rude" }),
+        )
+        .await;
     assert_eq!(quiet["forwarded"], false);
     let told = hub
-        .rpc(&bob.person, "reports_file", json!({ "object": url, "reason": "Very rude", "forward": true }))
+        .rpc(
+            &bob.person,
+            "reports_file",
+            json!({ "object": url, "reason": "Very rude", "forward": true }),
+        )
         .await;
     assert_eq!(told["forwarded"], true);
     let flags = peer.wait("Flag", 1).await;
@@ -35,46 +45,82 @@ async fn s_97_a_report_goes_over_only_when_asked_for_and_names_nobody() {
 
     // The text stays as it was, whatever he makes of it later; operators see it, and they alone decide.
     let admin = hub.hub.database.admin().await;
-    admin.batch_execute("update posts set content = 'kind' where content = 'rude'").await.unwrap();
-    let rows = founder.reads(&hub.hub, "/rest/v1/reports?order=created_at").await;
+    admin
+        .batch_execute("update posts set content = 'kind' where content = 'rude'")
+        .await
+        .unwrap();
+    let rows = founder
+        .reads(&hub.hub, "/rest/v1/reports?order=created_at")
+        .await;
     assert_eq!(rows[0]["snapshot"][0]["content"], "rude", "{rows}");
     assert_eq!(rows[0]["status"], "open");
-    hub.counts("select count(*) from hub.journal where verb = 'report.filed'", 2).await;
+    hub.counts(
+        "select count(*) from hub.journal where verb = 'report.filed'",
+        2,
+    )
+    .await;
     let stranger = hub.member("carla").await;
-    assert_eq!(stranger.person.reads(&hub.hub, "/rest/v1/reports").await, json!([]));
+    assert_eq!(
+        stranger.person.reads(&hub.hub, "/rest/v1/reports").await,
+        json!([])
+    );
     let row = json!({ "id": quiet["id"] });
-    hub.changes(&stranger, "reports", &row, json!({ "status": "dismissed" })).await;
-    hub.counts("select count(*) from reports where status = 'open'", 2).await;
+    hub.changes(&stranger, "reports", &row, json!({ "status": "dismissed" }))
+        .await;
+    hub.counts("select count(*) from reports where status = 'open'", 2)
+        .await;
     let answer = founder
-        .ask(&hub.hub, reqwest::Method::PATCH, &format!("/rest/v1/reports?id=eq.{}", quiet["id"].as_str().unwrap()))
+        .ask(
+            &hub.hub,
+            reqwest::Method::PATCH,
+            &format!("/rest/v1/reports?id=eq.{}", quiet["id"].as_str().unwrap()),
+        )
         .json(&json!({ "status": "resolved", "resolution": "talked to" }))
         .send()
         .await
         .unwrap();
     assert!(answer.status().is_success());
-    hub.counts("select count(*) from hub.journal where verb = 'report.resolved' and owner_id is not null", 1).await;
+    hub.counts(
+        "select count(*) from hub.journal where verb = 'report.resolved' and owner_id is not null",
+        1,
+    )
+    .await;
 
     // What one cannot read cannot be reported, nor its text be had in this way; a row written by hand neither.
     admin
-        .batch_execute("update posts set visibility = 'direct', content = 'secret' where content = 'kind'")
+        .batch_execute(
+            "update posts set visibility = 'direct', content = 'secret' where content = 'kind'",
+        )
         .await
         .unwrap();
-    let (status, _) = hub.tries(&stranger.person, "reports_file", json!({ "object": url })).await;
+    let (status, _) = hub
+        .tries(&stranger.person, "reports_file", json!({ "object": url }))
+        .await;
     assert_eq!(status, 404);
-    let row = stranger.person.adds(&hub.hub, "reports", json!({ "objects": [url] })).await;
+    let row = stranger
+        .person
+        .adds(&hub.hub, "reports", json!({ "objects": [url] }))
+        .await;
     assert_eq!(row["snapshot"], json!([]), "{row}");
 }
 
 /// Whoever gets it can check who sent it.
-async fn peer_knows_the_sender(hub: &crate::support::hubs::Hub, flag: &crate::support::peer::Received) {
+async fn peer_knows_the_sender(
+    hub: &crate::support::hubs::Hub,
+    flag: &crate::support::peer::Received,
+) {
     let actor = hub.ask("/ap/actor").await.json();
     let pem = actor["publicKey"]["publicKeyPem"].as_str().unwrap();
-    flag.signed_by(actor["publicKey"]["id"].as_str().unwrap(), pem).unwrap();
+    flag.signed_by(actor["publicKey"]["id"].as_str().unwrap(), pem)
+        .unwrap();
 }
 
 #[tokio::test]
 async fn s_60_reports_of_others_are_capped_cleaned_and_their_senders_alone() {
-    let settings = [("MADE_OPEN_LIMITS", "on"), ("MADE_OPEN_LIMIT_REPORTS", "3/h")];
+    let settings = [
+        ("MADE_OPEN_LIMITS", "on"),
+        ("MADE_OPEN_LIMIT_REPORTS", "3/h"),
+    ];
     let (hub, bob, founder, peers) = rig(&["p1.peer.test", "p2.peer.test"], &settings).await;
     let ann = peers.peer("p1.peer.test").person("ann");
     let eve = peers.peer("p2.peer.test").person("eve");
@@ -85,34 +131,55 @@ async fn s_60_reports_of_others_are_capped_cleaned_and_their_senders_alone() {
     let told = ann.send(&hub.shared_inbox(), &many).await;
     if told.status == 202 {
         assert_eq!(ended(&hub, many["id"].as_str().unwrap()).await, "done");
-        hub.counts("select count(*) from reports where cardinality(objects) = 100", 1).await;
-        hub.counts("select count(*) from reports where reason like '%<%'", 0).await;
+        hub.counts(
+            "select count(*) from reports where cardinality(objects) = 100",
+            1,
+        )
+        .await;
+        hub.counts("select count(*) from reports where reason like '%<%'", 0)
+            .await;
         hub.counts("select count(*) from reports r join ap_actors a on a.id = r.target_actor_id where a.kind = 'user'", 1).await;
     } else {
         assert_eq!(told.status, 400, "{told:?}");
     }
 
     // In somebody else's name: not taken.
-    let mut forged = eve.activity("Flag", json!({ "object": [bob.actor], "content": "forged" }));
+    let mut forged = eve.activity(
+        "Flag",
+        json!({ "object": [bob.actor], "content": "forged" }),
+    );
     forged["actor"] = json!(ann.id);
     forged["id"] = json!(format!("{}/activities/forged", ann.peer.origin()));
     let told = eve.send(&hub.shared_inbox(), &forged).await;
     assert_eq!(told.status, 401, "{told:?}");
-    hub.counts("select count(*) from reports where reason like '%forged%'", 0).await;
+    hub.counts(
+        "select count(*) from reports where reason like '%forged%'",
+        0,
+    )
+    .await;
 
     // Of nobody here: nothing to keep.
     let of_others = eve.activity("Flag", json!({ "object": [ann.id], "content": "other" }));
     eve.send(&hub.shared_inbox(), &of_others).await;
-    assert_eq!(ended(&hub, of_others["id"].as_str().unwrap()).await, "ignored:not_ours");
+    assert_eq!(
+        ended(&hub, of_others["id"].as_str().unwrap()).await,
+        "ignored:not_ours"
+    );
 
     // And not without end.
     let mut states = Vec::new();
     for n in 0..4 {
-        let flag = eve.activity("Flag", json!({ "object": bob.actor, "content": format!("again {n}") }));
+        let flag = eve.activity(
+            "Flag",
+            json!({ "object": bob.actor, "content": format!("again {n}") }),
+        );
         eve.send(&hub.shared_inbox(), &flag).await;
         states.push(ended(&hub, flag["id"].as_str().unwrap()).await);
     }
-    assert!(states.contains(&"refused:too_often".to_owned()), "{states:?}");
+    assert!(
+        states.contains(&"refused:too_often".to_owned()),
+        "{states:?}"
+    );
     hub.counts("select count(*) from reports r join ap_actors a on a.id = r.origin_actor_id where a.uri like '%eve'", 2).await;
     let (mut last, mut filed) = (200, 0);
     for _ in 0..5 {
@@ -123,8 +190,16 @@ async fn s_60_reports_of_others_are_capped_cleaned_and_their_senders_alone() {
     assert_eq!((last, filed), (429, 3));
 
     // Servers whose reports are not taken.
-    hub.rpc(&founder, "hosts_set_policy", json!({ "domain": "p1.peer.test", "policy": "reject_reports" })).await;
+    hub.rpc(
+        &founder,
+        "hosts_set_policy",
+        json!({ "domain": "p1.peer.test", "policy": "reject_reports" }),
+    )
+    .await;
     let flag = ann.activity("Flag", json!({ "object": bob.actor, "content": "no" }));
     ann.send(&hub.shared_inbox(), &flag).await;
-    assert_eq!(ended(&hub, flag["id"].as_str().unwrap()).await, "refused:reports_rejected");
+    assert_eq!(
+        ended(&hub, flag["id"].as_str().unwrap()).await,
+        "refused:reports_rejected"
+    );
 }

@@ -117,7 +117,7 @@ begin
 
     return query
     select d.id, d.activity_id, a.actor_id, a.key_id, d.host, d.inbox_url, d.lane, d.seq, d.attempts,
-        d.created_at < now() - interval '14 days', b.id, h.sig_scheme, h.failures,
+        d.created_at < now() - interval '14 days' and d.last_status is distinct from 401, b.id, h.sig_scheme, h.failures,
         extract(epoch from h.leased_until - now())::float8
     from unnest(mine) m (host)
     join ap_hosts h on h.host = m.host
