@@ -9,6 +9,8 @@ use url::Url;
 use uuid::Uuid;
 
 use super::adapter;
+use super::crypto::Algorithm;
+use super::keys;
 use super::vocab::{self, HUB, RFC9421};
 use crate::base::{Error, Result};
 use crate::db::{Bind, Statement, Tx};
@@ -55,15 +57,6 @@ pub struct Local {
 pub struct Property {
     pub name: String,
     pub value: String,
-}
-
-/// A key as an actor's document lists it.
-#[derive(Clone, Debug, Deserialize)]
-struct PublicHalf {
-    key_uri: String,
-    algorithm: String,
-    public_key: String,
-    is_retired: bool,
 }
 
 const ROW: &str = "select to_jsonb(a) - 'document' || jsonb_build_object('operator', \
@@ -186,30 +179,13 @@ async fn one(tx: &mut Tx, select: Statement<Nullable<Jsonb>>) -> Result<Option<L
 
 /// What an actor's address answers with.
 pub async fn document(tx: &mut Tx, actor: &Local) -> Result<Value> {
-    super::keys::signer(tx, actor.id).await?;
-    let keys = public_halves(tx, actor.id).await?;
+    let keys = keys::shown(tx, actor.id).await?;
     let domain = domain(tx)?;
     let base = base(tx)?;
     write(actor, &keys, &domain, &base)
 }
 
-async fn public_halves(tx: &mut Tx, actor: Uuid) -> Result<Vec<PublicHalf>> {
-    // A retired key stays for as long as what was signed with it is looked at (R8).
-    let mut select = Statement::<Jsonb>::new(
-        "select jsonb_build_object('key_uri', key_uri, 'algorithm', algorithm, 'public_key', public_key, \
-         'is_retired', retired_at is not null) from public.ap_keys \
-         where (retired_at is null or (algorithm = 'ed25519' and retired_at > now() - interval '90 days')) and actor_id = ",
-    );
-    select
-        .bind(Bind::Uuid(actor))
-        .sql(" order by retired_at nulls first, created_at desc, id desc");
-    let rows: Vec<Value> = tx.as_hub(async |tx| tx.load(select.clone()).await).await?;
-    rows.into_iter()
-        .map(|row| serde_json::from_value(row).map_err(Error::broken))
-        .collect()
-}
-
-fn write(actor: &Local, keys: &[PublicHalf], domain: &str, base: &str) -> Result<Value> {
+fn write(actor: &Local, keys: &[keys::Shown], domain: &str, base: &str) -> Result<Value> {
     let uri = &actor.uri;
     let own = |part: &str| Value::String(format!("{uri}/{part}"));
     let mut told = Map::new();
@@ -287,7 +263,7 @@ fn write(actor: &Local, keys: &[PublicHalf], domain: &str, base: &str) -> Result
     }
     if let Some(rsa) = keys
         .iter()
-        .find(|key| key.algorithm == "rsa" && !key.is_retired)
+        .find(|key| key.algorithm == Algorithm::Rsa && !key.is_retired)
     {
         say(
             "publicKey",
@@ -296,7 +272,7 @@ fn write(actor: &Local, keys: &[PublicHalf], domain: &str, base: &str) -> Result
     }
     let methods: Vec<Value> = keys
         .iter()
-        .filter(|key| key.algorithm == "ed25519")
+        .filter(|key| key.algorithm == Algorithm::Ed25519)
         .map(|key| {
             json!({ "id": key.key_uri, "type": "Multikey", "controller": uri, "publicKeyMultibase": key.public_key })
         })

@@ -72,15 +72,23 @@ type Found = (
     Option<DateTime<Utc>>,
 );
 
-async fn look(db: &Db, uri: &str) -> Result<Option<Stored>> {
+async fn look(db: Db, uri: String) -> Result<Option<Stored>> {
     let mut ask = Statement::<Sql>::new(
         "select a.id, a.host, a.kind = 'node' or hub.is_node_document(a.type, a.document), a.uri, a.inbox_url, a.shared_inbox_url, \
          (select k.public_key from public.ap_keys k where k.actor_id = a.id and k.algorithm = 'rsa' and k.retired_at is null \
          order by k.created_at desc limit 1), a.document, a.deleted_at, a.last_fetched_at from public.ap_actors a where a.uri = ",
     );
     ask.text(uri);
-    let rows: Vec<Found> = Tx::once(db, &Caller::Hub, ask).await?;
+    let rows: Vec<Found> = Tx::once(&db, &Caller::Hub, ask).await?;
     rows.into_iter().next().map(read).transpose()
+}
+
+/// The same as a task of this thread: the crate wants futures that may go to others, which a connection's may not.
+async fn looked(db: Db, uri: String) -> std::result::Result<Option<Stored>, CrateError> {
+    match tokio::task::spawn_local(look(db, uri)).await {
+        Ok(found) => found.map_err(told),
+        Err(ended) => Err(CrateError::Other(ended.to_string())),
+    }
 }
 
 fn read(found: Found) -> Result<Stored> {
@@ -125,11 +133,7 @@ impl Object for Stored {
     where
         'life0: 'async_trait,
     {
-        Box::pin(async move {
-            look(data.app_data(), object_id.as_str())
-                .await
-                .map_err(told)
-        })
+        Box::pin(looked(data.app_data().clone(), object_id.into()))
     }
 
     fn into_json<'life0, 'async_trait>(
@@ -177,7 +181,7 @@ impl Object for Stored {
         Box::pin(async move {
             let id = json.get("id").and_then(Value::as_str).unwrap_or_default();
             // Only `remote` writes what comes from elsewhere; here it is there already or it is not.
-            let found = look(data.app_data(), id).await.map_err(told)?;
+            let found = looked(data.app_data().clone(), id.to_owned()).await?;
             found.ok_or(CrateError::NotFound)
         })
     }

@@ -9,9 +9,9 @@ use uuid::Uuid;
 use crate::base::{Caller, Error, Result};
 use crate::db::{Bind, Statement, Tx, vault};
 use crate::fed::actors::{self, Local};
-use crate::fed::collections;
 use crate::fed::outbox::{self, Outgoing};
 use crate::fed::vocab::PUBLIC;
+use crate::fed::{collections, keys};
 use crate::jobs::{self, Order};
 use crate::kinds::verbs::Later;
 use crate::node::Node;
@@ -246,7 +246,13 @@ pub async fn tell_changed(tx: &mut Tx, actor: &Local) -> Result<()> {
     if let Some(document) = document.as_object_mut() {
         document.remove("@context");
     }
-    let outgoing = Outgoing {
+    outbox::publish(tx, changed(actor, document))
+        .await
+        .map(drop)
+}
+
+fn changed(actor: &Local, document: Value) -> Outgoing {
+    Outgoing {
         actor: actor.id,
         activity: json!({ "type": "Update", "object": document }),
         to: vec![PUBLIC.to_owned()],
@@ -254,8 +260,7 @@ pub async fn tell_changed(tx: &mut Tx, actor: &Local) -> Result<()> {
         about: Some(actor.uri.clone()),
         also: Vec::new(),
         is_private: false,
-    };
-    outbox::publish(tx, outgoing).await.map(drop)
+    }
 }
 
 /// Say to everybody who ever got something that the actor is gone, and keep only that.
@@ -602,6 +607,18 @@ pub async fn update(tx: &mut Tx, input: Update) -> Result<Value> {
         .ok_or_else(|| Error::missing("actor.not_found", "The actor is gone."))?;
     tell_changed(tx, &actor).await?;
     actors::document(tx, &actor).await
+}
+
+/// Sign with new keys from now on.
+pub async fn rotate_keys(tx: &mut Tx, input: Which) -> Result<Value> {
+    let actor = speaker(tx, input.id).await?;
+    let retired = keys::rotate(tx, actor.id).await?;
+    let mut document = actors::document(tx, &actor).await?;
+    if let Some(document) = document.as_object_mut() {
+        document.remove("@context");
+    }
+    outbox::publish_by(tx, changed(&actor, document), &retired).await?;
+    Ok(json!({ "id": actor.id, "rotated": true }))
 }
 
 /// Where an actor moves.

@@ -24,6 +24,7 @@ pub const DOMAIN: Domain = Domain {
         action!("actors"."publish", "Show oneself, or one's tenant, agent, DAO or room, to other servers.", ["kind": "text", "id": "uuid", "handle": "text"] => actors::publish),
         action!("actors"."withdraw", "Show it no more: others are told that it is gone.", ["id": "uuid"] => actors::withdraw),
         action!("actors"."update", "Change how an actor shows itself: summary, properties, locked, hides_followers, discoverable, indexable, also_known_as.", ["id": "uuid", "changes": "jsonb"] => actors::update),
+        action!("actors"."rotate_keys", "Sign with new keys from now on.", ["id": "uuid"] => actors::rotate_keys),
         action!("actors"."move", "Tell the followers that one has moved to another account, which must name this one.", ["id": "uuid", "target": "text"] => actors::move_away).looking_up("target"),
         action!("follows"."request", "Follow an actor.", ["actor": "text", "as": "uuid"] => follows::request).looking_up("actor"),
         action!("follows"."answer", "Let somebody follow, or not.", ["id": "uuid", "accept": "boolean"] => follows::answer),

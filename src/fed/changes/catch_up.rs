@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use diesel::sql_types::{BigInt, Nullable, Text};
 use serde_json::Value;
+use tokio::task::LocalSet;
 use url::Url;
 
 use crate::base::{Caller, Result};
@@ -39,6 +40,10 @@ struct Feed {
 
 /// Read feeds for as long as the process lives: all of them first, then those that have gone on.
 pub async fn follow(node: &Node) {
+    LocalSet::new().run_until(reading(node)).await;
+}
+
+async fn reading(node: &Node) {
     let mut is_start = true;
     let mut now = tokio::time::interval(EVERY);
     now.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
