@@ -672,3 +672,114 @@ fn strict(name: &str, value: &Value, is_top: bool) {
         }
     }
 }
+
+/// What stands in FEDERATION.md between marks, made from the files.
+fn blocks() -> HashMap<&'static str, String> {
+    let files: HashMap<String, Value> = all().into_iter().collect();
+    let listed = |names: &[&str]| {
+        names
+            .iter()
+            .map(|name| format!("`{name}`"))
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    let example = |name: &str| {
+        let text = serde_json::to_string_pretty(&files[name]).unwrap();
+        format!("```json\n{text}\n```\n")
+    };
+
+    let mut actors =
+        String::from("| actor | `type` | `mo:kind` | beside what all have |\n|---|---|---|---|\n");
+    let shared: Vec<&String> = files["person"].as_object().unwrap().keys().collect();
+    for (name, what) in [
+        ("person", "an account"),
+        ("agent", "an agent of somebody's"),
+        ("dao", "a DAO"),
+        ("channel", "a public room"),
+        ("node", "the server itself"),
+    ] {
+        let document = files[name].as_object().unwrap();
+        let own: Vec<&str> = document
+            .keys()
+            .filter(|key| !shared.contains(key))
+            .map(String::as_str)
+            .collect();
+        let own = if own.is_empty() {
+            "–".to_owned()
+        } else {
+            listed(&own)
+        };
+        let kind = document["type"].as_str().unwrap();
+        let of_hub = document["mo:kind"].as_str().unwrap();
+        actors += &format!("| {what} | `{kind}` | `{of_hub}` | {own} |\n");
+    }
+
+    let mut said: Vec<String> = files
+        .values()
+        .filter(|document| document.get("actor").is_some())
+        .map(|document| {
+            let object = &document["object"];
+            let about = match object["type"].as_str() {
+                Some(kind) => format!("`{kind}`"),
+                None => "an id".to_owned(),
+            };
+            format!("| `{}` | {about} |\n", document["type"].as_str().unwrap())
+        })
+        .collect();
+    said.sort();
+    said.dedup();
+    let activities = format!("| activity | object |\n|---|---|\n{}", said.concat());
+
+    HashMap::from([
+        ("actors", actors),
+        ("activities", activities),
+        ("person", example("person")),
+        ("accept_follow", example("accept_follow")),
+        ("changes_page", example("changes_page")),
+    ])
+}
+
+#[test]
+fn federation_md_says_what_the_golden_files_say() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/FEDERATION.md");
+    let paper = std::fs::read_to_string(path).unwrap();
+    let blocks = blocks();
+    let mut told = String::new();
+    let mut rest = paper.as_str();
+    let mut found = 0;
+    while let Some(at) = rest.find("<!-- golden: ") {
+        let open = at + rest[at..].find("-->").unwrap() + "-->".len();
+        let name = rest[at..open]
+            .trim_start_matches("<!-- golden: ")
+            .trim_end_matches(" -->");
+        let close = open + rest[open..].find("<!-- golden end -->").unwrap();
+        told += &rest[..open];
+        told += &format!("\n{}", blocks[name]);
+        rest = &rest[close..];
+        found += 1;
+    }
+    told += rest;
+    assert_eq!(found, blocks.len());
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(path, &told).unwrap();
+    }
+    let paper = std::fs::read_to_string(path).unwrap();
+    assert!(
+        paper == told,
+        "FEDERATION.md is not what the golden files say; UPDATE_GOLDEN=1 writes it anew"
+    );
+
+    // Whatever is said of addresses and settings is really there.
+    for word in ["authorized_fetch", "handle_domain"] {
+        assert!(
+            made_open::base::config::SETTINGS
+                .iter()
+                .any(|setting| setting.name == word),
+            "{word}"
+        );
+    }
+    assert!(
+        made_open::fed::vocab::HUB == "https://w3id.org/made-open/hub/v1"
+            && paper.contains(made_open::fed::vocab::HUB)
+    );
+}
