@@ -17,7 +17,7 @@ use crate::db::embedded::Embedded;
 use crate::db::{check, migrate, pool};
 use crate::domains::identity::{accounts, deletion};
 use crate::domains::ops::audit::attempts;
-use crate::domains::social::actors;
+use crate::domains::social::{actors, moderation};
 use crate::domains::vault::{keys, sealing};
 use crate::events;
 use crate::fed::apply::Applier;
@@ -199,6 +199,7 @@ async fn make_ready(node: &Node, found: &open::Found, serve: &Serve) -> anyhow::
     }
     node.open().await?;
     deletion::at_start(node).await?;
+    moderation::settle_mode(node).await?;
     actors::at_start(node).await?;
     Ok(())
 }

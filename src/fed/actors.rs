@@ -8,10 +8,9 @@ use serde_json::{Map, Value, json};
 use url::Url;
 use uuid::Uuid;
 
-use super::adapter;
 use super::crypto::Algorithm;
-use super::keys;
 use super::vocab::{self, HUB, RFC9421};
+use super::{adapter, keys};
 use crate::base::{Error, Result};
 use crate::db::{Bind, Statement, Tx};
 

@@ -72,20 +72,21 @@ type Found = (
     Option<DateTime<Utc>>,
 );
 
-async fn look(db: Db, uri: String) -> Result<Option<Stored>> {
+async fn look(db: &Db, uri: &str) -> Result<Option<Stored>> {
     let mut ask = Statement::<Sql>::new(
         "select a.id, a.host, a.kind = 'node' or hub.is_node_document(a.type, a.document), a.uri, a.inbox_url, a.shared_inbox_url, \
          (select k.public_key from public.ap_keys k where k.actor_id = a.id and k.algorithm = 'rsa' and k.retired_at is null \
          order by k.created_at desc limit 1), a.document, a.deleted_at, a.last_fetched_at from public.ap_actors a where a.uri = ",
     );
     ask.text(uri);
-    let rows: Vec<Found> = Tx::once(&db, &Caller::Hub, ask).await?;
+    let rows: Vec<Found> = Tx::once(db, &Caller::Hub, ask).await?;
     rows.into_iter().next().map(read).transpose()
 }
 
-/// The same as a task of this thread: the crate wants futures that may go to others, which a connection's may not.
+/// The same on a thread of its own: the crate wants a future that may go to any thread, and ours may not.
 async fn looked(db: Db, uri: String) -> std::result::Result<Option<Stored>, CrateError> {
-    match tokio::task::spawn_local(look(db, uri)).await {
+    let here = tokio::runtime::Handle::current();
+    match tokio::task::spawn_blocking(move || here.block_on(look(&db, &uri))).await {
         Ok(found) => found.map_err(told),
         Err(ended) => Err(CrateError::Other(ended.to_string())),
     }
