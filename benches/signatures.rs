@@ -15,15 +15,13 @@ fn main() {
         .next()
         .unwrap_or(3000);
     let key = PrivateKey::generate(Algorithm::Rsa).unwrap();
-    let message = b"(request-target): post /ap/inbox\nhost: hub.example\ndate: Fri, 20 Nov 2026 12:00:00 GMT";
+    let message =
+        b"(request-target): post /ap/inbox\nhost: hub.example\ndate: Fri, 20 Nov 2026 12:00:00 GMT";
     let signature = key.sign(message);
 
     let sign = each(rounds, || drop(key.sign(message)));
     let verify = each(rounds * 10, || {
-        assert!(
-            key.public()
-                .verify(Hash::Sha256, message, &signature)
-        );
+        assert!(key.public().verify(Hash::Sha256, message, &signature));
     });
     println!("{sign:.9} {verify:.9}");
 }

@@ -208,6 +208,7 @@ impl Said {
         acquaint(hub, &reader).await;
         said.actors(hub, &alice).await;
         said.follows(hub, &alice, &bob).await;
+        said.posts(hub, &alice, &bob).await;
         said.collections(hub, &alice).await;
         said.discovery(hub, &alice).await;
         said.ends(hub, &alice, &bob).await;
@@ -339,6 +340,63 @@ impl Said {
         );
     }
 
+    async fn posts(&mut self, hub: &Hub, alice: &Member, bob: &Actor) {
+        let post = json!({ "content": "See you **Sunday** at the #bike workshop", "visibility": "public", "language": "en" });
+        let post = hub.posts(alice, post).await;
+        let url = hub.url_of(&post).await;
+        self.activity(hub, "create_note", "Create").await;
+        self.put("note", hub.ask(&url).await.json());
+        self.put("replies", hub.ask(&format!("{url}/replies")).await.json());
+        let change = json!({ "content": "See you **Monday** at the #bike workshop" });
+        hub.changes(alice, "posts", &post, change).await;
+        let query = format!(
+            "select body from ap_activities where type = 'Update' and object_uri = '{url}'"
+        );
+        let body = hub
+            .until("the change is said", async || hub.text(&query).await)
+            .await;
+        self.put("update_note", serde_json::from_str(&body).unwrap());
+        let outbox = format!("{}/outbox?page=true", alice.actor);
+        self.put("outbox_page", hub.ask(&outbox).await.json());
+
+        let note = bob.note("<p>Who repairs bikes?</p>", &[PUBLIC], json!({}));
+        for (action, name, kind) in [
+            ("reactions_like", "like", "Like"),
+            ("reactions_announce", "announce", "Announce"),
+        ] {
+            let object = json!({ "object": note["id"] });
+            let done = hub.rpc(&alice.person, action, object).await;
+            self.activity(hub, name, kind).await;
+            if kind == "Announce" {
+                hub.rpc(&alice.person, "reactions_undo", json!({ "id": done["id"] }))
+                    .await;
+                self.activity(hub, "undo_announce", "Undo").await;
+            }
+        }
+
+        let direct =
+            json!({ "content": "See you Sunday", "visibility": "direct", "recipients": [bob.id] });
+        let direct = hub.posts(alice, direct).await;
+        let url_of_direct = hub.url_of(&direct).await;
+        let query = format!(
+            "select body from ap_activities where type = 'Create' and object_uri = '{url_of_direct}'"
+        );
+        let body = hub
+            .until("the message is said", async || hub.text(&query).await)
+            .await;
+        self.put("create_message", serde_json::from_str(&body).unwrap());
+
+        hub.deletes(alice, "posts", &post).await;
+        self.activity(hub, "delete_note", "Delete").await;
+        let told = hub
+            .until("the post is gone", async || {
+                let told = hub.ask(&url).await;
+                (told.status == 410).then_some(told)
+            })
+            .await;
+        self.put("tombstone_note", told.json());
+    }
+
     async fn collections(&mut self, hub: &Hub, alice: &Member) {
         for (name, path) in [
             ("followers", "followers"),
@@ -440,7 +498,10 @@ async fn the_hub_says_what_the_golden_files_say() {
                 continue;
             };
             let owner = method.split('#').next().unwrap();
-            assert_eq!(one["actor"].as_str(), Some(owner), "{name}");
+            let owned = ["actor", "attributedTo"]
+                .iter()
+                .any(|key| one[*key].as_str() == Some(owner));
+            assert!(owned, "{name}: proved by {owner}");
             assert!(
                 proved_by(one, &said.keys[owner]),
                 "{name}: the proof does not verify"
