@@ -456,7 +456,7 @@ impl Said {
         )
         .await;
         self.activity(hub, "reject_follow", "Reject").await;
-        drop(bob);
+
 
         let rows = hub
             .text("select id::text from ap_actors where kind = 'agent'")
