@@ -34,4 +34,4 @@ grant execute on function hub.note_audit(text, text, text, uuid, jsonb), hub.not
 grant execute on function hub.host_of(text), hub.host_policy(text),
     hub.publish_activity(uuid, text, uuid, text, text, text, text[], text[], boolean, boolean, text, uuid),
     hub.claim_deliveries(text, interval, uuid[], text[], int, int), hub.postpone_deliveries(uuid[]),
-    hub.settle_deliveries(text, jsonb, jsonb), hub.refused_inbox(text, uuid, boolean), hub.prune_deliveries() to service_role;
+    hub.settle_deliveries(text, jsonb, jsonb), hub.refused_inbox(text, uuid[], boolean), hub.prune_deliveries() to service_role;
