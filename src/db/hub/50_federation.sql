@@ -213,7 +213,7 @@ begin
         learned_at = case when n.scheme is null then h.learned_at else now() end
     from jsonb_to_recordset(health) n (host text, word text, wait float8, weight int, scheme text)
     where h.host = n.host and h.host = any (mine)
-      and (n.word = 'down' or n.scheme is distinct from coalesce(nullif(h.sig_scheme, n.scheme), n.scheme)
+      and (n.word = 'down' or n.scheme is not null and n.scheme <> h.sig_scheme
         or n.word = 'up' and (h.failures > 0 or h.retry_at is not null or h.unavailable_since is not null
             or h.last_ok_at is null or h.last_ok_at < now() - interval '1 minute'));
 
