@@ -84,6 +84,10 @@ pub struct Config {
     /// After how many seconds without a word from the process that runs a job another takes it
     /// (`MADE_OPEN_JOBS_LEASE_SECONDS`).
     pub jobs_lease_seconds: u32,
+    /// How many deliveries are under way to one other server at a time (`MADE_OPEN_DELIVERIES_PER_HOST`).
+    pub deliveries_per_host: usize,
+    /// How many deliveries of this process are under way at a time (`MADE_OPEN_DELIVERIES_WIDTH`).
+    pub deliveries_width: usize,
     /// on lets the hub talk to peers on this machine, for tests (`MADE_OPEN_ALLOW_PRIVATE_PEERS`).
     #[serde(deserialize_with = "on_or_off")]
     pub allow_private_peers: bool,
@@ -141,6 +145,8 @@ struct Defaults {
     jobs_width: usize,
     jobs_pool: usize,
     jobs_lease_seconds: u32,
+    deliveries_per_host: usize,
+    deliveries_width: usize,
     allow_private_peers: bool,
     mail_from: &'static str,
     log_format: &'static str,
@@ -199,6 +205,8 @@ fn defaults() -> Defaults {
         jobs_width: 16,
         jobs_pool: 4,
         jobs_lease_seconds: 30,
+        deliveries_per_host: 4,
+        deliveries_width: 256,
         allow_private_peers: false,
         mail_from: "Made Open <hub@localhost>",
         log_format: "text",

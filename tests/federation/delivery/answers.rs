@@ -508,9 +508,17 @@ async fn r_21_a_huge_answer_is_not_read() {
         .await;
     state_of(&hub, &huge, "done", 1).await;
     state_of(&hub, &refusing, "dead", 1).await;
-    assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+    assert!(
+        began.elapsed() < Duration::from_secs(8),
+        "{:?}",
+        began.elapsed()
+    );
     state_of(&hub, &drips, "done", 1).await;
-    assert!(began.elapsed() < Duration::from_secs(16), "{:?}", began.elapsed());
+    assert!(
+        began.elapsed() < Duration::from_secs(16),
+        "{:?}",
+        began.elapsed()
+    );
 }
 
 #[tokio::test]
