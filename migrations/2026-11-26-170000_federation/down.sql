@@ -1,11 +1,28 @@
-update hub.kinds set read_only = array_remove(array_remove(read_only, 'poll'), 'hidden_at'),
-    public_when = $$visibility in ('public', 'unlisted')$$
+update hub.kinds set read_only = array_remove(read_only, 'snapshot') where name = 'reports';
+alter table reports drop column snapshot;
+drop table hub.ended_blocks;
+drop table hub.blocked_by;
+alter table messages
+    drop constraint messages_federated_ap_id_owner_id_key,
+    add constraint messages_federated_ap_id_key unique (federated_ap_id);
+update hub.kinds set read_only = array_remove(read_only, 'actors') where name = 'conversations';
+alter table conversations drop constraint conversations_owner_id_actors_key, drop column actors;
+drop table hub.quote_permits;
+update hub.kinds set also_read_when = $$dao_id in (select hub.my_sets('dao'))$$ where name = 'reactions';
+
+update hub.kinds set hidden = array_remove(array_remove(hidden, 'told_by'), 'held_attachments'), quiet = '{}',
+    read_only = array(select c from unnest(read_only) with ordinality r (c, n)
+        where c not in ('poll', 'hidden_at', 'sent_at', 'unreached', 'told_by') order by n),
+    public_when = $$visibility in ('public', 'unlisted')$$,
+    also_read_when = 'id in (select a.post_id from post_audience a where a.user_id = auth.uid())'
 where name = 'posts';
+drop index posts_unanswered_idx;
 alter table posts drop constraint posts_type_listed;
 delete from posts where type = 'Question';
 alter table posts
     add constraint posts_type_listed check (type in ('Note', 'Article', 'Event')),
-    drop column author_actor_id, drop column poll, drop column hidden_at;
+    drop column author_actor_id, drop column poll, drop column hidden_at, drop column held_attachments,
+    drop column sent_at, drop column unreached, drop column told_by;
 
 delete from reactions where num_nonnulls(owner_id, dao_id) = 0;
 alter table reactions
@@ -52,4 +69,4 @@ alter table ap_actors
     drop column kind, drop column row_id, drop column following_url, drop column featured_url, drop column properties,
     drop column manually_approves_followers, drop column hides_followers, drop column discoverable, drop column indexable,
     drop column also_known_as, drop column moved_to, drop column moved_at, drop column published_at, drop column version,
-    drop column silenced_at, drop column keys_looked_at, drop column document;
+    drop column silenced_at, drop column keys_looked_at, drop column document, drop column handle;

@@ -31,6 +31,18 @@ pub enum Signup {
     Open,
 }
 
+/// With whom the hub federates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FederationMode {
+    /// With every server that is not blocked.
+    Open,
+    /// Only with servers that the operator has named.
+    Allowlist,
+    /// With nobody.
+    Off,
+}
+
 /// All settings. In the file they are called as here, in the environment `MADE_OPEN_` and the name in capitals.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -94,6 +106,14 @@ pub struct Config {
     /// Addresses of peers by name, which only `allow_private_peers` makes count (`MADE_OPEN_TEST_RESOLVE`).
     #[serde(default, deserialize_with = "named_addresses")]
     pub test_resolve: Vec<(String, IpAddr)>,
+    /// The domain of handles, where it is not the address's own (`MADE_OPEN_HANDLE_DOMAIN`).
+    pub handle_domain: Option<String>,
+    /// on asks every server for a signature before it reads anything but the hub's own actor
+    /// (`MADE_OPEN_AUTHORIZED_FETCH`).
+    #[serde(deserialize_with = "on_or_off")]
+    pub authorized_fetch: bool,
+    /// open | allowlist | off (`MADE_OPEN_FEDERATION_MODE`).
+    pub federation_mode: FederationMode,
     /// Where mail goes out; without it mail is written into files in the data directory (`SMTP_URL`).
     pub smtp_url: Option<Secret>,
     /// Whom mail of the hub comes from (`MADE_OPEN_MAIL_FROM`).
@@ -125,6 +145,18 @@ pub struct Config {
     pub limit_write: Rate,
     /// How often one address may ask for pages (`MADE_OPEN_LIMIT_PAGES`).
     pub limit_pages: Rate,
+    /// How many activities one peer may send, once it is known that they are its own (`MADE_OPEN_LIMIT_INBOX`).
+    pub limit_inbox: Rate,
+    /// How many of them may come at once (`MADE_OPEN_LIMIT_INBOX_BURST`).
+    pub limit_inbox_burst: u32,
+    /// How often one address may knock with what proves to be nobody's (`MADE_OPEN_LIMIT_INBOX_UNVERIFIED`).
+    pub limit_inbox_unverified: Rate,
+    /// How often strangers may make the hub ask one host for a key (`MADE_OPEN_LIMIT_KEY_FETCHES`).
+    pub limit_key_fetches: Rate,
+    /// How often one actor may ask to follow (`MADE_OPEN_LIMIT_FOLLOWS`).
+    pub limit_follows: Rate,
+    /// How often one actor may report (`MADE_OPEN_LIMIT_REPORTS`).
+    pub limit_reports: Rate,
 }
 
 #[derive(Serialize)]
@@ -148,6 +180,8 @@ struct Defaults {
     deliveries_per_host: usize,
     deliveries_width: usize,
     allow_private_peers: bool,
+    authorized_fetch: bool,
+    federation_mode: FederationMode,
     mail_from: &'static str,
     log_format: &'static str,
     log_requests: bool,
@@ -159,6 +193,12 @@ struct Defaults {
     limit_read: &'static str,
     limit_write: &'static str,
     limit_pages: &'static str,
+    limit_inbox: &'static str,
+    limit_inbox_burst: u32,
+    limit_inbox_unverified: &'static str,
+    limit_key_fetches: &'static str,
+    limit_follows: &'static str,
+    limit_reports: &'static str,
 }
 
 /// Settings given as flags; they win over everything else.
@@ -208,6 +248,8 @@ fn defaults() -> Defaults {
         deliveries_per_host: 4,
         deliveries_width: 256,
         allow_private_peers: false,
+        authorized_fetch: false,
+        federation_mode: FederationMode::Open,
         mail_from: "Made Open <hub@localhost>",
         log_format: "text",
         log_requests: false,
@@ -219,6 +261,12 @@ fn defaults() -> Defaults {
         limit_read: "6000/min",
         limit_write: "600/min",
         limit_pages: "120/min",
+        limit_inbox: "6000/min",
+        limit_inbox_burst: 3000,
+        limit_inbox_unverified: "120/min",
+        limit_key_fetches: "30/min",
+        limit_follows: "60/h",
+        limit_reports: "30/h",
     }
 }
 
@@ -303,6 +351,11 @@ pub fn load(flags: &Flags) -> anyhow::Result<Config> {
     {
         bail!("public_url must begin with http:// or https:// and name a host");
     }
+    if let Some(domain) = &config.handle_domain
+        && !is_domain(domain)
+    {
+        bail!("handle_domain must be a domain name like example.org");
+    }
     if config.rest_schemas.is_empty()
         || config.rest_schemas.iter().any(|name| {
             name == "hub"
@@ -316,6 +369,18 @@ pub fn load(flags: &Flags) -> anyhow::Result<Config> {
         );
     }
     Ok(config)
+}
+
+/// Whether this is what stands behind the `@` of a handle: a host, with a port only where tests need one.
+fn is_domain(text: &str) -> bool {
+    url::Url::parse(&format!("https://{text}/")).is_ok_and(|url| {
+        let host = url.host_str().unwrap_or_default();
+        let whole = match url.port() {
+            Some(port) => format!("{host}:{port}"),
+            None => host.to_owned(),
+        };
+        whole == text.to_lowercase() && url.path() == "/"
+    })
 }
 
 /// Where a hub keeps its files unless told otherwise: PostgreSQL never runs as root and must reach them.

@@ -4,6 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use url::Url;
 
+use super::config::Rate;
 use super::keyring::Keyring;
 
 /// The hub a transaction belongs to.
@@ -11,6 +12,15 @@ use super::keyring::Keyring;
 pub struct Hub {
     public_url: OnceLock<Url>,
     keyring: OnceLock<Arc<Keyring>>,
+    handle_domain: OnceLock<String>,
+    actor_limits: OnceLock<ActorLimits>,
+}
+
+/// How often one actor, of this hub or another, may do what bothers others (R17).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ActorLimits {
+    pub follows: Rate,
+    pub reports: Rate,
 }
 
 impl Hub {
@@ -22,6 +32,26 @@ impl Hub {
     /// Say the address; the first word counts.
     pub fn set_public_url(&self, url: Url) {
         self.public_url.get_or_init(|| url);
+    }
+
+    /// The domain of the hub's handles, where it is another than its address's.
+    pub fn handle_domain(&self) -> Option<&str> {
+        self.handle_domain.get().map(String::as_str)
+    }
+
+    /// Say the domain of handles; the first word counts.
+    pub fn set_handle_domain(&self, domain: String) {
+        self.handle_domain.get_or_init(|| domain);
+    }
+
+    /// How often an actor may follow and report; none where nobody is limited.
+    pub fn actor_limits(&self) -> Option<ActorLimits> {
+        self.actor_limits.get().copied()
+    }
+
+    /// Say the limits; the first word counts.
+    pub fn set_actor_limits(&self, limits: ActorLimits) {
+        self.actor_limits.get_or_init(|| limits);
     }
 
     /// What seals and opens secrets; without one the vault is shut and everything else serves.

@@ -9,6 +9,7 @@ pub mod error;
 pub mod hub;
 pub mod keyring;
 pub mod secret;
+pub mod text;
 pub mod token;
 
 pub use caller::Caller;

@@ -8,10 +8,12 @@ use anyhow::Context;
 use super::note;
 use crate::base::Hub;
 use crate::base::config::{self, Config};
+use crate::base::hub::ActorLimits;
 use crate::db::embedded::Embedded;
 use crate::db::{Db, bootstrap, migrate};
 use crate::domains;
 use crate::domains::vault::keys;
+use crate::fed::remote;
 use crate::net::Net;
 use crate::node::Node;
 
@@ -116,10 +118,20 @@ pub fn node(config: &Config, url: &str) -> anyhow::Result<Arc<Node>> {
     if let Some(url) = &config.public_url {
         hub.set_public_url(url.clone());
     }
+    if config.limits {
+        hub.set_actor_limits(ActorLimits {
+            follows: config.limit_follows,
+            reports: config.limit_reports,
+        });
+    }
+    if let Some(domain) = &config.handle_domain {
+        hub.set_handle_domain(domain.to_lowercase());
+    }
     hub.set_keyring(Arc::new(keys::ring(config)));
     let db = Db::of(hub.clone(), url, config.database_pool)?;
     let probe = Db::of(hub, url, 1)?;
     let net = Net::new(config)?;
     let node = Node::new(config.clone(), db, probe, net, domains::ALL);
+    node.look_up.get_or_init(|| remote::look_up);
     Ok(Arc::new(node))
 }

@@ -17,13 +17,18 @@ use crate::db::embedded::Embedded;
 use crate::db::{check, migrate, pool};
 use crate::domains::identity::{accounts, deletion};
 use crate::domains::ops::audit::attempts;
+use crate::domains::social::{actors, moderation};
 use crate::domains::vault::{keys, sealing};
 use crate::events;
+use crate::fed::apply::Applier;
+use crate::fed::changes::catch_up;
 use crate::fed::deliver::Deliverer;
 use crate::jobs::runner::Runner;
 use crate::node::Node;
 use crate::web as doors;
 
+/// Connections for applying what other servers say: one for the many that need nothing else, the others for the rest.
+const APPLYING: usize = 4;
 /// Connections of the deliverer: it reads and writes by turns.
 const DELIVERY_POOL: usize = 2;
 
@@ -65,10 +70,12 @@ pub fn run(config: &Config, serve: &Serve) -> anyhow::Result<()> {
             }
         }
         let gate = web::Data::new(doors::gate::Gate::new(&node));
+        let shelf = web::Data::new(doors::ap::shelf::Shelf::new());
         let figures = figures_apart(&node)?;
         let server = doors::server(
             web::Data::from(node.clone()),
             gate.clone(),
+            shelf.clone(),
             listener,
             workers(),
         )?;
@@ -88,6 +95,7 @@ pub fn run(config: &Config, serve: &Serve) -> anyhow::Result<()> {
             return Err(error);
         }
         let workers = start_workers(&node, &found.url)?;
+        let applier = start_applier(&node, &found.url)?;
         let deliverer = start_deliverer(&node, &found.url)?;
         let cord = workers.cord();
         welcome(&node, &config).await?;
@@ -97,6 +105,8 @@ pub fn run(config: &Config, serve: &Serve) -> anyhow::Result<()> {
             status = ended(found.embedded.as_mut()) => Some(status),
             () = follow_catalogue(&node, &found.url) => None,
             () = events::react::follow(&node, &found.url) => None,
+            () = shelf.follow(&found.url) => None,
+            () = catch_up::follow(&node) => None,
             () = &mut auditing => None,
             hung_up = reload_on_hangup(&node) => hung_up.map(|()| None)?,
             () = tidy_up(&gate) => None,
@@ -109,7 +119,7 @@ pub fn run(config: &Config, serve: &Serve) -> anyhow::Result<()> {
         }
         note("Stopping: finishing what is under way …");
         tokio::select! {
-            ((), (), ()) = async { tokio::join!(handle.stop(true), workers.stop(), deliverer.stop()) } => drop(serving.await),
+            ((), (), (), ()) = async { tokio::join!(handle.stop(true), workers.stop(), applier.stop(), deliverer.stop()) } => drop(serving.await),
             () = ends.told_to_stop() => {
                 note("Stopping at once.");
                 cord.pull();
@@ -137,6 +147,12 @@ pub fn run(config: &Config, serve: &Serve) -> anyhow::Result<()> {
 fn start_workers(node: &Node, url: &str) -> anyhow::Result<Runner> {
     let db = node.db.for_jobs(url, node.config.jobs_pool)?;
     Ok(Runner::start(Arc::new(node.beside(db)), url.to_owned()))
+}
+
+/// So does what applies the activities of other servers.
+fn start_applier(node: &Node, url: &str) -> anyhow::Result<Applier> {
+    let db = node.db.for_jobs(url, APPLYING)?;
+    Ok(Applier::start(Arc::new(node.beside(db)), url.to_owned()))
 }
 
 /// Deliveries leave over connections of their own, so that a crowd of jobs does not hold them up.
@@ -183,6 +199,8 @@ async fn make_ready(node: &Node, found: &open::Found, serve: &Serve) -> anyhow::
     }
     node.open().await?;
     deletion::at_start(node).await?;
+    moderation::settle_mode(node).await?;
+    actors::at_start(node).await?;
     Ok(())
 }
 

@@ -26,6 +26,8 @@ const REPLACEABLE: &[(&str, &str)] = &[
     ("50_identity", include_str!("hub/50_identity.sql")),
     ("50_machinery", include_str!("hub/50_machinery.sql")),
     ("50_vault", include_str!("hub/50_vault.sql")),
+    ("50_feed", include_str!("hub/50_feed.sql")),
+    ("50_actors", include_str!("hub/50_actors.sql")),
     ("50_graph", include_str!("hub/50_graph.sql")),
     ("50_social", include_str!("hub/50_social.sql")),
     ("50_comms", include_str!("hub/50_comms.sql")),
@@ -34,9 +36,11 @@ const REPLACEABLE: &[(&str, &str)] = &[
     ("50_governance", include_str!("hub/50_governance.sql")),
     ("50_work", include_str!("hub/50_work.sql")),
     ("50_billing", include_str!("hub/50_billing.sql")),
+    ("50_fed_inbox", include_str!("hub/50_fed_inbox.sql")),
     ("50_federation", include_str!("hub/50_federation.sql")),
     ("50_agents", include_str!("hub/50_agents.sql")),
     ("50_ops", include_str!("hub/50_ops.sql")),
+    ("55_moderation", include_str!("hub/55_moderation.sql")),
     ("90_grants", include_str!("hub/90_grants.sql")),
 ];
 

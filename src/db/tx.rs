@@ -146,10 +146,7 @@ impl Tx {
         if caller == Caller::Hub {
             return work(self).await;
         }
-        let mut role = Statement::<Nullable<Text>>::new("select current_setting('role')");
-        role.about_to_run();
-        let roles: Vec<Option<String>> = self.load_prepared(role).await?;
-        let role = roles.into_iter().flatten().next().unwrap_or_default();
+        let role = self.role().await?;
         self.take_role("service_role").await?;
         self.caller = Caller::Hub;
         let done = work(self).await;
@@ -159,6 +156,51 @@ impl Tx {
             Err(error) if done.is_ok() => Err(error),
             _ => done,
         }
+    }
+
+    /// The database role of the caller: only a session's must be asked for.
+    async fn role(&mut self) -> Result<String> {
+        match self.caller {
+            Caller::Anonymous => return Ok("anon".to_owned()),
+            Caller::Remote(_) | Caller::For(_) => return Ok("authenticated".to_owned()),
+            Caller::Hub => return Ok("service_role".to_owned()),
+            Caller::Session(_) => {}
+        }
+        let mut role = Statement::<Nullable<Text>>::new("select current_setting('role')");
+        role.about_to_run();
+        let roles: Vec<Option<String>> = self.load_prepared(role).await?;
+        Ok(roles.into_iter().flatten().next().unwrap_or_default())
+    }
+
+    /// Go on as somebody else, by one statement: for the hub's own loops, which do what many actors have asked for in
+    /// one transaction. A session is not entered in this way; it could be over.
+    pub async fn enter_as(&mut self, caller: &Caller) -> Result<()> {
+        if matches!(caller, Caller::Session(_) | Caller::For(_)) {
+            return Err(crate::base::Error::broken(anyhow::anyhow!(
+                "only actors and the hub are entered within a transaction"
+            )));
+        }
+        let _: Vec<scope::Entered> = self.load(scope::enter(caller)).await?;
+        self.caller = caller.clone();
+        Ok(())
+    }
+
+    /// Begin a step that can be taken back by itself.
+    pub async fn step(&mut self) -> Result<()> {
+        self.script("SAVEPOINT step").await
+    }
+
+    /// Keep what the step has done.
+    pub async fn keep_step(&mut self) -> Result<()> {
+        self.script("RELEASE SAVEPOINT step").await
+    }
+
+    /// Take back what was done since the step began, also after an error; whoever was entered before is the caller again.
+    pub async fn undo_step(&mut self, caller: &Caller) -> Result<()> {
+        self.script("ROLLBACK TO SAVEPOINT step; RELEASE SAVEPOINT step")
+            .await?;
+        self.caller = caller.clone();
+        Ok(())
     }
 
     async fn take_role(&mut self, role: &str) -> Result<()> {

@@ -5,6 +5,7 @@ pub mod billing;
 pub mod comms;
 pub mod identity;
 pub mod ops;
+pub mod social;
 pub mod vault;
 
 use crate::node::domain::Domain;
@@ -13,6 +14,7 @@ use crate::node::domain::Domain;
 pub const ALL: &[Domain] = &[
     identity::DOMAIN,
     vault::DOMAIN,
+    social::DOMAIN,
     comms::DOMAIN,
     billing::DOMAIN,
     agents::DOMAIN,

@@ -1,6 +1,9 @@
 //! Keys of actors: RSA signs requests, Ed25519 signs documents.
 //! Foreign keys are read strictly (S-14) and only here; a parsed key is cheap to clone, so keep it instead of its text.
 
+#[cfg(test)]
+pub mod tests;
+
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 

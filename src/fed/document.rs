@@ -1,6 +1,9 @@
 //! A document from outside, read strictly once: after this, every reader sees the same values (S-22, R11).
 //! The exact text is kept, because proofs and re-announcements need it; the values are derived from it here and nowhere else.
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
@@ -124,7 +127,10 @@ impl Document {
 
     /// Its id.
     pub fn id(&self) -> Option<&str> {
-        self.value.get("id").and_then(Value::as_str)
+        self.value
+            .get("id")
+            .and_then(Value::as_str)
+            .filter(|id| !id.is_empty())
     }
 
     /// The id of who acts: the only one, or none.

@@ -1,6 +1,9 @@
 //! Integrity proofs of documents (FEP-8b32, `eddsa-jcs-2022`): whoever passes a document on need not be trusted.
 //! Whose key it is, and whether that one owns the document, is the caller's question.
 
+#[cfg(test)]
+mod tests;
+
 use aws_lc_rs::digest;
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Map, Number, Value, json};
@@ -103,21 +106,25 @@ pub fn prove(
         return Err(unfit("no context"));
     };
 
-    let mut proof = json!({
-        "type": TYPE,
-        "cryptosuite": SUITES[0],
-        "created": now.to_rfc3339_opts(SecondsFormat::Secs, true),
-        "proofPurpose": "assertionMethod",
-        "verificationMethod": verification_method,
-        "@context": context,
-    });
-    let message = message(
-        &hash(&proof).map_err(Error::broken)?,
-        &hash(&*object).map_err(Error::broken)?,
-    );
-    let signature = bs58::encode(key.sign(&message)).into_string();
-    proof["proofValue"] = format!("z{signature}").into();
-    object.insert("proof".to_owned(), proof);
+    let mut proof = Map::new();
+    for (name, value) in [
+        ("type", json!(TYPE)),
+        ("cryptosuite", json!(SUITES[0])),
+        (
+            "created",
+            json!(now.to_rfc3339_opts(SecondsFormat::Secs, true)),
+        ),
+        ("proofPurpose", json!("assertionMethod")),
+        ("verificationMethod", json!(verification_method)),
+        ("@context", context.clone()),
+    ] {
+        proof.insert(name.to_owned(), value);
+    }
+    let own = hash(&proof).map_err(Error::broken)?;
+    let whole = hash(&*object).map_err(Error::broken)?;
+    let signature = bs58::encode(key.sign(&message(&own, &whole))).into_string();
+    proof.insert("proofValue".to_owned(), json!(format!("z{signature}")));
+    object.insert("proof".to_owned(), Value::Object(proof));
     Ok(())
 }
 

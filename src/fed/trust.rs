@@ -1,6 +1,9 @@
 //! Who may say what: origins, owners, and which embedded copies are believed (FEP-fe34).
 //! Compared are whole ids and whole origins, never hosts or beginnings of text; the database's part is the caller's.
 
+#[cfg(test)]
+mod tests;
+
 use serde_json::Value;
 use url::{Host, Url};
 
@@ -101,9 +104,15 @@ pub fn owns(actor: &str, object: &Value) -> bool {
     owner(object) == Some(actor) && vocab::id(object).is_some_and(|id| same_origin(id, actor))
 }
 
-/// Whether an activity's id is its actor's server's to give (R10).
+/// Whether an activity's id is its one actor's server's to give (R10), whatever its type.
 pub fn own_id(activity: &Value) -> bool {
-    vocab::is_activity(activity) && owner(activity).is_some_and(|actor| owns(actor, activity))
+    let text = |key: &str| activity.get(key).map(vocab::many);
+    match (text("id"), text("actor")) {
+        (Some([Value::String(id)]), Some([actor])) => {
+            vocab::id(actor).is_some_and(|actor| same_origin(id, actor))
+        }
+        _ => false,
+    }
 }
 
 /// How far an embedded copy of an object is to be believed.

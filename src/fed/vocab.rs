@@ -1,6 +1,9 @@
 //! Words of the wire: the context that every document of ours carries, names of types, and readers of one-or-many.
 //! What the words mean to our own rows is written where those rows live.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::LazyLock;
 
 use serde_json::{Value, json};
@@ -8,7 +11,7 @@ use serde_json::{Value, json};
 /// Everybody.
 pub const PUBLIC: &str = "https://www.w3.org/ns/activitystreams#Public";
 
-/// The context of ActivityStreams.
+/// The context of `ActivityStreams`.
 pub const ACTIVITYSTREAMS: &str = "https://www.w3.org/ns/activitystreams";
 
 /// What an actor's `implements` names if it is a hub.

@@ -79,6 +79,8 @@ pub struct Incoming {
     pub recipient: Option<Uuid>,
     /// Whether an integrity proof vouches for it, so that it may be passed on.
     pub is_proven: bool,
+    /// What was asked for because of it and is not to be had: to need it again gets nobody further.
+    pub missing: Vec<String>,
 }
 
 /// What came of an activity.
@@ -122,6 +124,27 @@ pub struct Shows {
     /// The part of the address, such as `posts`.
     pub path: &'static str,
     pub show: for<'a> fn(&'a mut Tx, Uuid) -> Later<'a, Option<Shown>>,
+    /// A collection of a row that the caller sees, such as `replies`: from this item on, or only how many there are.
+    pub part: Option<ShowPart>,
+}
+
+/// How a collection of a row is said: the row, the collection's name, and where its page begins.
+pub type ShowPart = for<'a> fn(&'a mut Tx, Uuid, &'a str, Wanted) -> Later<'a, Option<Part>>;
+
+/// How much of a collection is wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    Count,
+    /// A page: the first, or that after an item.
+    Page(Option<String>),
+}
+
+/// A collection, or a page of it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Part {
+    pub total: i64,
+    pub items: Vec<Value>,
+    pub next: Option<String>,
 }
 
 impl Incoming {
@@ -156,6 +179,14 @@ macro_rules! shows {
         $crate::node::incoming::Shows {
             path: $path,
             show: |tx, id| Box::pin($show(tx, id)),
+            part: None,
+        }
+    };
+    ($path:literal => $show:path, $part:path) => {
+        $crate::node::incoming::Shows {
+            path: $path,
+            show: |tx, id| Box::pin($show(tx, id)),
+            part: Some(|tx, id, collection, wanted| Box::pin($part(tx, id, collection, wanted))),
         }
     };
 }

@@ -5,6 +5,8 @@ pub mod incoming;
 pub mod witness;
 pub mod work;
 
+use std::any::{Any, TypeId};
+use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -40,9 +42,13 @@ pub struct Node {
     domains: &'static [Domain],
     kinds: Arc<RwLock<Arc<Kinds>>>,
     stopping: Arc<AtomicBool>,
+    parts: Parts,
     /// How something elsewhere is looked up for a caller who waits; federation plugs it in.
     pub look_up: OnceLock<LookUp>,
 }
+
+/// What rooms after this one keep for as long as the process lives, one of each type.
+type Parts = Arc<RwLock<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>>;
 
 /// Learn who or what a name of another server stands for: `@user@host`, or the address of an actor or an object. What is
 /// known already costs nothing.
@@ -71,6 +77,7 @@ impl Node {
             domains,
             kinds: Arc::default(),
             stopping: Arc::default(),
+            parts: Arc::default(),
             look_up: OnceLock::new(),
         }
     }
@@ -88,6 +95,7 @@ impl Node {
             domains: self.domains,
             kinds: self.kinds.clone(),
             stopping: self.stopping.clone(),
+            parts: self.parts.clone(),
             look_up: self.look_up.clone(),
         }
     }
@@ -103,6 +111,23 @@ impl Node {
     /// Whether the hub can serve.
     pub fn is_open(&self) -> bool {
         self.signer.get().is_some()
+    }
+
+    /// What a room keeps in memory beside the hub, such as caches; made when it is first asked for.
+    pub fn part<T: Send + Sync + 'static>(&self, make: impl FnOnce(&Config) -> T) -> Arc<T> {
+        let key = TypeId::of::<T>();
+        let found = {
+            let parts = self.parts.read().unwrap_or_else(PoisonError::into_inner);
+            parts.get(&key).cloned()
+        };
+        let part = found.unwrap_or_else(|| {
+            let mut parts = self.parts.write().unwrap_or_else(PoisonError::into_inner);
+            parts
+                .entry(key)
+                .or_insert_with(|| Arc::new(make(&self.config)))
+                .clone()
+        });
+        part.downcast().expect("kept under its own type")
     }
 
     /// What signs and reads tokens.

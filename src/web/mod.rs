@@ -1,5 +1,6 @@
 //! The HTTP doors. No rules here: a door finds out who asks, calls one function, and says the answer in its dialect.
 
+pub mod ap;
 pub mod gate;
 pub mod health;
 pub mod hub;
@@ -34,6 +35,7 @@ pub fn routes(routes: &mut web::ServiceConfig) {
         .route("/first", web::post().to(pages::first_account))
         .route("/api/kinds", web::post().to(hub::kinds::add))
         .route("/api/kinds", web::get().to(hub::kinds::list))
+        .configure(ap::routes)
         .configure(supabase::auth_admin::routes)
         .configure(supabase::auth_factors::routes)
         .configure(supabase::auth::routes)
@@ -45,6 +47,7 @@ pub fn routes(routes: &mut web::ServiceConfig) {
 pub fn server(
     node: web::Data<Node>,
     gate: web::Data<gate::Gate>,
+    shelf: web::Data<ap::shelf::Shelf>,
     listener: TcpListener,
     workers: usize,
 ) -> std::io::Result<Server> {
@@ -54,6 +57,7 @@ pub fn server(
         App::new()
             .app_data(node.clone())
             .app_data(gate.clone())
+            .app_data(shelf.clone())
             .wrap(from_fn(gate::pass))
             .wrap(from_fn(watch::pass))
             .configure(routes)

@@ -10,7 +10,21 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod activitypub_testing;
+mod actors;
+mod changes;
+mod contexts;
 mod delivery;
+mod discovery;
+mod fedify;
+mod golden;
+mod hostile;
+mod inbox;
+mod inbox_fetch;
+mod inbox_owners;
+mod inbox_signatures;
 mod peers_payloads;
+mod reading;
 mod rig;
 mod ssrf;
+mod two_hubs;

@@ -51,7 +51,7 @@ async fn takes(software: &str, scheme: Scheme) {
     let note = hub
         .posts(&alice, json!({ "content": "A **blue** bike" }))
         .await;
-    let note = note_url(&hub, &note).await;
+    let note = hub.url_of(&note).await;
     let path = format!(
         "{}/tests/fixtures/wire/peers/{software}.json",
         env!("CARGO_MANIFEST_DIR")
@@ -156,17 +156,6 @@ fn filled(
         text = text.replace(word, &meaning);
     }
     serde_json::from_str(&text).unwrap()
-}
-
-async fn note_url(hub: &Hub, post: &Value) -> String {
-    let id = post["id"].as_str().unwrap().to_owned();
-    hub.until("the post has its URL", async || {
-        hub.text(&format!(
-            "select federated_ap_id from posts where id = '{id}'"
-        ))
-        .await
-    })
-    .await
 }
 
 async fn follows(hub: &Hub, alice: &Member, whom: &Actor) {

@@ -1,10 +1,13 @@
 //! The peers among themselves: what one signs, another one of another make verifies. Only so does a refusal by the hub
 //! mean something.
 
+use std::time::{Duration, Instant};
+
 use serde_json::json;
 
 use crate::support::fedify::{Fedify, Hostile};
-use crate::support::peer::{PUBLIC, Peers, Scheme, proved_by};
+use crate::support::hubs::Hub;
+use crate::support::peer::{Answer, PUBLIC, Peers, Scheme, Told, client, proved_by};
 
 #[tokio::test]
 async fn fedify_takes_what_a_scripted_peer_signs_by_each_scheme() {
@@ -30,7 +33,7 @@ async fn a_scripted_peer_verifies_what_fedify_signs() {
     let (peers, fedify) = (Peers::start(&["localhost"]), Fedify::start());
     let peer = peers.peer("localhost");
     let ann = peer.person("ann");
-    let fay: serde_json::Value = crate::support::peer::client()
+    let fay: serde_json::Value = client()
         .get(fedify.actor("fay"))
         .header("Accept", crate::support::peer::ACTIVITY)
         .send()
@@ -103,4 +106,90 @@ async fn fedify_takes_what_apsig_signs_and_refuses_what_is_spoiled() {
         let status = send(json!({ "sign": "none", "proof": true, "wrong": [wrong] }));
         assert_eq!(status, 401, "{wrong}");
     }
+}
+
+#[tokio::test]
+async fn fifty_peers_answer_by_their_plans() {
+    let peers = Peers::many(50);
+    for (n, peer) in peers.all().iter().enumerate() {
+        peer.plan([
+            Answer::status(503),
+            Answer::status(429).header("Retry-After", "7"),
+            Answer::status(202).text(format!("number {n}")),
+        ]);
+    }
+    for (n, peer) in peers.all().iter().enumerate() {
+        let mut said = Vec::new();
+        for _ in 0..4 {
+            let answer = client()
+                .post(format!("{}/inbox", peer.origin()))
+                .body("{}")
+                .send()
+                .await
+                .unwrap();
+            said.push(Told::of(answer).await);
+        }
+        let statuses: Vec<u16> = said.iter().map(|told| told.status).collect();
+        assert_eq!(statuses, [503, 429, 202, 202]);
+        assert_eq!(said[1].header("retry-after"), Some("7"));
+        assert_eq!(said[3].body, format!("number {n}"));
+        assert_eq!(peer.posts().len(), 4);
+    }
+
+    let peer = peers.peer("p1.peer.test");
+    let ann = peer.person("ann");
+    assert_eq!(ann.get(&ann.id).await.json(), ann.document);
+    let url = peer.serve_as(
+        "/slow",
+        Answer::status(200).after(Duration::from_millis(300)),
+    );
+    let start = Instant::now();
+    assert_eq!(ann.get(&url).await.status, 200);
+    assert!(start.elapsed() >= Duration::from_millis(300));
+    let url = peer.serve_as("/away", Answer::redirect("/users/ann"));
+    assert_eq!(ann.get(&url).await.header("location"), Some("/users/ann"));
+    let url = peer.serve_as("/huge", Answer::status(200).huge(3 << 20));
+    assert!(ann.get(&url).await.body.len() > 3 << 20);
+    let url = peer.serve_as("/cut", Answer::status(200).cut());
+    let cut = client().get(&url).send().await.unwrap();
+    assert!(cut.text().await.is_err());
+    for (path, answer) in [
+        ("/drip", Answer::status(200).drip(Duration::from_millis(50))),
+        ("/never", Answer::never()),
+    ] {
+        let url = peer.serve_as(path, answer);
+        let whole = async { Told::of(client().get(&url).send().await.unwrap()).await };
+        let waited = tokio::time::timeout(Duration::from_millis(500), whole).await;
+        assert!(waited.is_err(), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_hub_keeps_its_address_when_it_is_killed_frozen_and_cut_off() {
+    let mut hubs = Hub::start_all(&["a", "b"]).await;
+    assert_ne!(hubs[0].host, hubs[1].host);
+    let hub = &mut hubs[0];
+    let alive = async |hub: &Hub| {
+        let request = client()
+            .get(format!("{}/livez", hub.public))
+            .timeout(Duration::from_secs(1))
+            .send();
+        request.await.is_ok_and(|answer| answer.status() == 200)
+    };
+    assert!(alive(hub).await);
+    hub.cut_off();
+    assert!(!alive(hub).await);
+    assert_eq!(hub.hub.get("/livez").await.status(), 200);
+    hub.reconnect();
+    assert!(alive(hub).await);
+    hub.hub.signal("STOP");
+    assert!(!alive(hub).await);
+    hub.hub.signal("CONT");
+    assert!(alive(hub).await);
+    let before = hub.public.clone();
+    hub.kill();
+    assert!(!alive(hub).await);
+    hub.restart();
+    assert!(alive(hub).await);
+    assert_eq!(hub.public, before);
 }

@@ -53,6 +53,11 @@ const CRATES: &[(&str, &[&str], &str)] = &[
         "net is the only way out of the process",
     ),
     ("rustls", &["net"], "TLS outwards is the client's"),
+    (
+        "ipnet",
+        &["net"],
+        "which addresses are public is decided once",
+    ),
     ("webpki_roots", &["net"], "whom to trust is the client's"),
     (
         "hickory_resolver",
@@ -74,7 +79,7 @@ const CRATES: &[(&str, &[&str], &str)] = &[
     ),
     (
         "aws_lc_rs",
-        &["base", "db", "domains", "fed"],
+        &["base", "net", "db", "domains", "fed"],
         "doors and generic rows ask base for what they need of it",
     ),
     (

@@ -42,15 +42,15 @@ pub struct Member {
 }
 
 impl Hub {
-    /// A hub alone, that reaches these further names (`p1.peer.test=127.0.0.1,…`), with more settings.
+    /// A hub called `NAME.hub.test`, that reaches these further names (`p1.peer.test=127.0.0.1,…`), with more settings.
     pub async fn start(name: &str, resolve: &str, settings: &[(&str, &str)]) -> Self {
-        Self::start_on(
-            TestDatabase::new().await,
-            &format!("{name}.hub.test"),
-            resolve,
-            settings,
-        )
-        .await
+        let name = format!("{name}.hub.test");
+        Self::start_on(TestDatabase::new().await, &name, resolve, settings).await
+    }
+
+    /// A hub at `localhost`: what is no test of Rust resolves no other name.
+    pub async fn at_localhost() -> Self {
+        Self::start_on(TestDatabase::new().await, "localhost", "", &[]).await
     }
 
     /// Hubs that know each other's names.
@@ -235,22 +235,14 @@ impl Hub {
     pub async fn follows(&self, who: &Member, whom: &str) {
         self.rpc(&who.person, "follows_request", json!({ "actor": whom }))
             .await;
-        self.until(&format!("{} follows {whom}", who.handle), async || {
-            let rows = who
-                .person
-                .reads(
-                    &self.hub,
-                    "/rest/v1/follows?direction=eq.out&state=eq.accepted&select=id,actor:ap_actors(uri,preferred_username)",
-                )
-                .await;
-            let name = whom.trim_start_matches('@').split('@').next().unwrap();
-            rows.as_array()
-                .unwrap()
-                .iter()
-                .any(|row| row["actor"]["uri"] == whom || row["actor"]["preferred_username"] == name)
-                .then_some(())
-        })
-        .await;
+        let bare = whom.trim_start_matches('@');
+        let (name, host) = bare.split_once('@').unwrap_or((bare, ""));
+        let query = format!(
+            "select count(*) from follows f join ap_actors a on a.id = f.actor_id where f.direction = 'out' and f.state = 'accepted' \
+             and f.owner_id = '{}' and (a.uri = '{whom}' or (a.preferred_username = '{name}' and a.host = '{host}'))",
+            who.person.id
+        );
+        self.counts(&query, 1).await;
     }
 
     /// Somebody posts; the row as it is stored.
@@ -290,6 +282,14 @@ impl Hub {
         row.query_opt(query, &[]).await.unwrap()?.get(0)
     }
 
+    /// Under which URL others know a post.
+    pub async fn url_of(&self, post: &Value) -> String {
+        let id = post["id"].as_str().unwrap();
+        let query = format!("select federated_ap_id from posts where id = '{id}'");
+        self.until("the post has its URL", async || self.text(&query).await)
+            .await
+    }
+
     /// The inbox that all its actors share.
     pub fn shared_inbox(&self) -> String {
         format!("{}/ap/inbox", self.public)
@@ -310,6 +310,52 @@ impl Hub {
             );
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
+    }
+
+    /// As if the time until the next attempt were over: what failed is tried again at once.
+    pub async fn hurry(&self) {
+        let admin = self.hub.database.admin().await;
+        admin
+            .batch_execute(
+                "update ap_deliveries set next_at = now() where state = 'waiting' and next_at > now();
+                 update ap_received set next_at = now() where state = 'waiting' and next_at > now();
+                 update ap_hosts set retry_at = now() where retry_at > now()",
+            )
+            .await
+            .unwrap();
+    }
+
+    /// Change a row through the interface.
+    pub async fn changes(&self, who: &Member, table: &str, row: &Value, change: Value) {
+        self.writes(who, Method::PATCH, table, row, Some(change))
+            .await;
+    }
+
+    /// Delete a row through the interface.
+    pub async fn deletes(&self, who: &Member, table: &str, row: &Value) {
+        self.writes(who, Method::DELETE, table, row, None).await;
+    }
+
+    async fn writes(
+        &self,
+        who: &Member,
+        method: Method,
+        table: &str,
+        row: &Value,
+        change: Option<Value>,
+    ) {
+        let path = format!("/rest/v1/{table}?id=eq.{}", row["id"].as_str().unwrap());
+        let mut request = who.person.ask(&self.hub, method, &path);
+        if let Some(change) = change {
+            request = request.json(&change);
+        }
+        let answer = request.send().await.unwrap();
+        let status = answer.status();
+        assert!(
+            status.is_success(),
+            "{path}: {status} {}",
+            answer.text().await.unwrap()
+        );
     }
 
     /// Look again and again until there is something.

@@ -134,7 +134,13 @@ impl Answer {
             })),
             Body::Cut => {
                 let parts = [Ok(Bytes::from_static(b"{\"type\":")), Err(Broken)];
-                answer.streaming(stream::iter(parts))
+                // The first part has to be on its way before the connection goes.
+                answer.streaming(stream::iter(parts).then(|part| async move {
+                    if part.is_err() {
+                        tokio::time::sleep(Duration::from_millis(50)).await;
+                    }
+                    part
+                }))
             }
             Body::Never => {
                 std::future::pending::<()>().await;
@@ -701,7 +707,8 @@ impl Keys {
         format!("z{}", bs58::encode(bytes).into_string())
     }
 
-    fn sign(&self, message: &str) -> String {
+    /// An RSA signature as Base64.
+    pub fn sign(&self, message: &str) -> String {
         let mut signature = vec![0; self.rsa.public_modulus_len()];
         self.rsa
             .sign(
@@ -936,7 +943,8 @@ impl reqwest::dns::Resolve for Here {
     }
 }
 
-fn sha256(bytes: &[u8]) -> Vec<u8> {
+/// SHA-256.
+pub fn sha256(bytes: &[u8]) -> Vec<u8> {
     digest(&SHA256, bytes).as_ref().to_vec()
 }
 

@@ -232,6 +232,30 @@ pub const SETTINGS: &[Setting] = &[
             "Addresses of peers by name, like `a.hub.test=127.0.0.1`, for tests. Without `allow_private_peers` it is ignored.",
         )
     },
+    plain(
+        PEERS,
+        "federation_mode",
+        "open, allowlist or off",
+        "With whom the hub federates: with every server that is not blocked, only with those that the operator has allowed, \
+         or with none.",
+    ),
+    Setting {
+        otherwise: Some("the host of `public_url`"),
+        ..plain(
+            PEERS,
+            "handle_domain",
+            "domain",
+            "What stands behind the `@` of everybody's handle. Its web server must pass `/.well-known/webfinger` on to the hub; \
+             everything else stays at `public_url`. Best decided before others know the hub.",
+        )
+    },
+    plain(
+        PEERS,
+        "authorized_fetch",
+        "on or off",
+        "On: other servers must sign even to read what is public, so that blocked ones read nothing. Off: blocking a server \
+         does not keep it from reading what everybody may read.",
+    ),
     Setting {
         is_secret: true,
         otherwise: Some("letters become files in the data directory, below `mail`"),
@@ -283,6 +307,42 @@ pub const SETTINGS: &[Setting] = &[
         "limit_pages",
         "rate",
         "Pages for people and paths that are not there, per address.",
+    ),
+    plain(
+        LIMITS,
+        "limit_inbox",
+        "rate",
+        "Activities of one peer, counted once their signature has proved good.",
+    ),
+    plain(
+        LIMITS,
+        "limit_inbox_burst",
+        "number",
+        "How many of a peer's activities may come at once.",
+    ),
+    plain(
+        LIMITS,
+        "limit_inbox_unverified",
+        "rate",
+        "What comes into inboxes and proves to be nobody's, per address (IPv6: per /64); beyond it the address waits.",
+    ),
+    plain(
+        LIMITS,
+        "limit_key_fetches",
+        "rate",
+        "How often what comes in may make the hub ask one host for keys and actors that it does not know yet.",
+    ),
+    plain(
+        LIMITS,
+        "limit_follows",
+        "rate",
+        "How often one actor, of this hub or another, may ask to follow.",
+    ),
+    plain(
+        LIMITS,
+        "limit_reports",
+        "rate",
+        "How often one actor, of this hub or another, may report.",
     ),
     plain(
         SEEING,

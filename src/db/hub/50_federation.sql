@@ -12,13 +12,37 @@ language sql immutable parallel safe set search_path = pg_catalog as $$
           from regexp_match(address, '^(https?)://([^/?#]+)', 'i') m) parts
 $$;
 
--- The rule that holds for a server: its own or that of the nearest domain above it, as long as it has not run out.
+-- The names that a rule for a server may stand under: its own with its port, without it, and those of the domains above.
+create or replace function hub.domains_above(host text) returns text[]
+language sql immutable parallel safe set search_path = pg_catalog as $$
+    select lower(rtrim(host, '.')) || coalesce((
+        select array_agg(array_to_string(parts[first:], '.'))
+        from (select string_to_array(rtrim(regexp_replace(lower(host), ':[0-9]+$', ''), '.'), '.') as parts) n,
+            generate_series(1, cardinality(parts)) first), '{}')
+$$;
+
+-- open | allowlist | off, as the hub was last started.
+create or replace function hub.federation_mode() returns text
+language sql stable set search_path = pg_catalog, hub as $$
+    select coalesce((select s.value #>> '{}' from hub.settings s where s.name = 'federation_mode'), 'open')
+$$;
+
+-- The rule that holds for a server: its own or that of the nearest domain above it, as long as it has not run out. Where only
+-- servers that are named take part, any other is as good as blocked (S-153).
 create or replace function hub.host_policy(host text) returns public.ap_domains
 language sql stable set search_path = pg_catalog, hub, public as $$
-    select d from ap_domains d
-    where (split_part(lower(host), ':', 1) = d.domain or split_part(lower(host), ':', 1) like '%.' || d.domain or d.domain = host)
-      and (d.expires_at is null or d.expires_at > now())
-    order by length(d.domain) desc limit 1
+    with mode as (select hub.federation_mode() as word),
+    rules as (
+        select d from ap_domains d
+        where d.domain = any (hub.domains_above(host)) and (d.expires_at is null or d.expires_at > now())
+    )
+    select case
+        when mode.word = 'off'
+            or (mode.word = 'allowlist' and not exists (select from rules r where (r.d).policy = 'allow'))
+        then jsonb_populate_record(null::ap_domains, jsonb_build_object('domain', host, 'policy', 'block'))
+        else (select r.d from rules r order by length((r.d).domain) desc limit 1)
+        end
+    from mode
 $$;
 
 -- Keep what a local actor says, and for whom: one delivery per inbox. Gives the number of deliveries.
@@ -28,6 +52,7 @@ language sql volatile set search_path = pg_catalog, hub, public as $$
     with named as (
         select a.id, a.inbox_url, a.shared_inbox_url from ap_actors a
         where a.uri = any (recipients || also) and a.kind is null and a.suspended_at is null and a.deleted_at is null
+          and (new_type in ('Block', 'Undo', 'Reject', 'Delete') or a.id not in (select hub.blocked_with(speaker)))
         union
         select a.id, a.inbox_url, a.shared_inbox_url
         from follows f join ap_actors a on a.id = f.actor_id
@@ -185,7 +210,7 @@ create trigger follows_inbox_is_back after insert on public.follows
     for each row when (new.direction = 'in') execute function hub.inbox_is_back();
 
 -- Write down what became of deliveries, and what that says of their hosts. Only the holder of a host is believed.
--- told: [{id, word, wait, status, error}] with word done | again | later | dead | gone | refused;
+-- told: [{id, word, wait, status, error}] with word done | again | later | dead | dropped | gone | refused;
 -- later leaves its time alone because the host as a whole waits. health: [{host, word, wait, weight, scheme}] with word
 -- same | up | down, one for each host that is told of. Gives the hosts that were still the holder's.
 create or replace function hub.settle_deliveries(who text, told jsonb, health jsonb) returns setof text
@@ -221,8 +246,8 @@ begin
         select * from jsonb_to_recordset(told) t (id uuid, word text, wait float8, status int, error text)
     ), settled as (
         update ap_deliveries d set
-            state = case when t.word = 'done' then 'done' when t.word = 'dead' then 'dead' else 'waiting' end,
-            ended_at = case when t.word in ('done', 'dead') then now() end,
+            state = case when t.word in ('done', 'dead', 'dropped') then t.word else 'waiting' end,
+            ended_at = case when t.word in ('done', 'dead', 'dropped') then now() end,
             attempts = d.attempts + 1,
             next_at = case when t.word in ('again', 'refused', 'gone') then now() + t.wait * interval '1 second' else d.next_at end,
             last_status = t.status, last_error = t.error

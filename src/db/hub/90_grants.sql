@@ -22,6 +22,8 @@ grant execute on function hub.take_key(text, bytea, bytea), hub.keep_answer(text
 grant select, delete on hub.idempotency_keys to service_role;
 grant execute on function hub.secret_rows(uuid, uuid, text, text[]) to service_role;
 grant execute on function hub.emit(text, text, uuid, uuid) to service_role;
+-- A handle that somebody had is not given to an actor.
+grant execute on function hub.handle_hash(text) to service_role;
 grant select, insert, update on hub.readers to service_role;
 grant select, insert on hub.daily_briefs to service_role;
 grant execute on function hub.waits_for(text[], text, text) to service_role;
@@ -30,8 +32,13 @@ grant select, insert on hub.audit_seals to service_role;
 grant execute on function hub.note_audit(text, text, text, uuid, jsonb), hub.note_attempts(jsonb), hub.seal_audit(integer),
     hub.audit_actor(), hub.audit_key_name(text, text), hub.audit_time(timestamptz), hub.audit_line(public.audit_log),
     hub.audit_seal_line(hub.audit_seals) to service_role;
+-- What other servers say is kept and carried out with the hub's own rights.
+grant execute on function hub.learn_actor(jsonb, jsonb) to service_role;
 -- Federation works with the hub's own rights.
 grant execute on function hub.host_of(text), hub.host_policy(text),
     hub.publish_activity(uuid, text, uuid, text, text, text, text[], text[], boolean, boolean, text, uuid),
     hub.claim_deliveries(text, interval, uuid[], text[], int, int), hub.postpone_deliveries(uuid[]),
     hub.settle_deliveries(text, jsonb, jsonb), hub.refused_inbox(text, uuid[], boolean), hub.prune_deliveries() to service_role;
+-- What is said by people elsewhere is written with the hub's own rights.
+grant select, insert, delete on hub.quote_permits to service_role;
+grant execute on function hub.take_post(jsonb), hub.take_reaction(uuid, text, text, text), hub.take_message(jsonb) to service_role;

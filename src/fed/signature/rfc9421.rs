@@ -171,7 +171,7 @@ fn covered(given: &InnerList) -> Result<Vec<&str>, Flaw> {
 }
 
 /// The text that was signed, and whether the request names our host.
-fn base(
+pub fn base(
     request: &Request<'_>,
     given: &InnerList,
     covered: &[&str],

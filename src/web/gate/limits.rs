@@ -1,11 +1,13 @@
 //! How often somebody may ask, by class of route: token buckets in the memory of this process, of which there are never
 //! more than a certain number, whoever comes.
 
+use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use governor::clock::{Clock, DefaultClock};
 use governor::middleware::StateInformationMiddleware;
@@ -35,6 +37,17 @@ pub struct Limits {
     read: Buckets,
     write: Buckets,
     pages: Buckets,
+    inbox: Buckets,
+    unverified: Buckets,
+    held: Held,
+}
+
+/// Addresses that have sent so much that proved to be nobody's that they must wait.
+#[derive(Default)]
+struct Held {
+    until: Mutex<HashMap<u64, Instant>>,
+    /// Whether there are any: almost never, and then nobody takes the lock.
+    any: AtomicBool,
 }
 
 struct Buckets {
@@ -64,6 +77,9 @@ impl Limits {
             read: Buckets::new(config.limit_read),
             write: Buckets::new(config.limit_write),
             pages: Buckets::new(config.limit_pages),
+            inbox: Buckets::with_burst(config.limit_inbox, config.limit_inbox_burst),
+            unverified: Buckets::new(config.limit_inbox_unverified),
+            held: Held::default(),
         })
     }
 
@@ -89,6 +105,35 @@ impl Limits {
         self.mail.take(self.hash(("letter", to)))
     }
 
+    /// Take one from the bucket of a peer whose signature has proved good.
+    pub fn take_peer(&self, host: &str) -> Result<Standing, Standing> {
+        self.inbox.take(self.hash(("host", host)))
+    }
+
+    /// Note that something from this address proved to be nobody's.
+    pub fn was_unverified(&self, address: Option<IpAddr>) {
+        let key = self.hash(("address", address.map(of_one_peer)));
+        if let Err(standing) = self.unverified.take(key) {
+            self.held.hold(key, Duration::from_secs(standing.reset));
+        }
+    }
+
+    /// Whether this address may post at all just now.
+    pub fn may_post(&self, address: Option<IpAddr>) -> Result<(), Standing> {
+        if !self.held.any.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let key = self.hash(("address", address.map(of_one_peer)));
+        match self.held.left(key) {
+            None => Ok(()),
+            Some(left) => Err(Standing {
+                limit: self.unverified.rate.count,
+                remaining: 0,
+                reset: left.as_millis().div_ceil(1000).max(1) as u64,
+            }),
+        }
+    }
+
     /// Forget those who have not asked for so long that their bucket is full.
     pub fn tidy(&self) {
         for buckets in [
@@ -98,9 +143,12 @@ impl Limits {
             &self.read,
             &self.write,
             &self.pages,
+            &self.inbox,
+            &self.unverified,
         ] {
             buckets.tidy();
         }
+        self.held.tidy();
     }
 
     fn of(&self, class: Class) -> &Buckets {
@@ -110,6 +158,7 @@ impl Limits {
             Class::Read => &self.read,
             Class::Write => &self.write,
             Class::Page => &self.pages,
+            Class::Inbox => &self.unverified,
         }
     }
 
@@ -118,13 +167,41 @@ impl Limits {
     }
 }
 
+impl Held {
+    fn hold(&self, key: u64, wait: Duration) {
+        let mut until = self.until.lock().unwrap_or_else(PoisonError::into_inner);
+        if until.len() < MOST {
+            until.insert(key, Instant::now() + wait);
+            self.any.store(true, Ordering::Relaxed);
+        }
+    }
+
+    fn left(&self, key: u64) -> Option<Duration> {
+        let until = self.until.lock().unwrap_or_else(PoisonError::into_inner);
+        let left = until.get(&key)?.saturating_duration_since(Instant::now());
+        (!left.is_zero()).then_some(left)
+    }
+
+    fn tidy(&self) {
+        let mut until = self.until.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        until.retain(|_, end| *end > now);
+        self.any.store(!until.is_empty(), Ordering::Relaxed);
+    }
+}
+
 impl Buckets {
     fn new(rate: Rate) -> Self {
+        Self::with_burst(rate, rate.count)
+    }
+
+    /// So many over time, and so many of them at once.
+    fn with_burst(rate: Rate, burst: u32) -> Self {
         let count = NonZeroU32::new(rate.count).unwrap_or(NonZeroU32::MIN);
         let each = Duration::from_secs(u64::from(rate.seconds)) / count.get();
         let quota = Quota::with_period(each.max(Duration::from_nanos(1)))
             .expect("a period longer than nothing")
-            .allow_burst(count);
+            .allow_burst(NonZeroU32::new(burst).unwrap_or(NonZeroU32::MIN));
         Self {
             rate,
             limiter: RateLimiter::dashmap(quota).with_middleware(),
@@ -217,6 +294,23 @@ mod tests {
         assert!(buckets.limiter.len() <= most, "{}", buckets.limiter.len());
         // Strangers that come now share what is there: they are limited, not let through.
         assert!((0..100).any(|_| buckets.take(hash).is_err()));
+    }
+
+    #[test]
+    fn an_address_that_posts_what_is_nobodys_waits_and_others_do_not() {
+        let config = crate::base::config::load(&crate::base::config::Flags::default()).unwrap();
+        let limits = Limits::new(&config).unwrap();
+        let (bad, good) = (
+            Some("192.0.2.1".parse().unwrap()),
+            Some("192.0.2.2".parse().unwrap()),
+        );
+        for _ in 0..config.limit_inbox_unverified.count {
+            limits.was_unverified(bad);
+            assert!(limits.may_post(bad).is_ok());
+        }
+        limits.was_unverified(bad);
+        assert!(limits.may_post(bad).is_err());
+        assert!(limits.may_post(good).is_ok());
     }
 
     #[test]

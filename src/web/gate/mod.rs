@@ -48,6 +48,21 @@ impl Gate {
         }
     }
 
+    /// Take one from the bucket of a peer whose signature has proved good.
+    pub fn take_peer(&self, host: &str) -> Result<()> {
+        match &self.limits {
+            Some(limits) => limits.take_peer(host).map(drop).map_err(limits::too_often),
+            None => Ok(()),
+        }
+    }
+
+    /// Note that something posted from this address proved to be nobody's.
+    pub fn was_unverified(&self, address: Option<IpAddr>) {
+        if let Some(limits) = &self.limits {
+            limits.was_unverified(address);
+        }
+    }
+
     /// Once in a while: forget who has not come for long.
     pub fn tidy(&self) {
         if let Some(limits) = &self.limits {
@@ -198,7 +213,7 @@ async fn through(
             return Ok(request.into_response(refused));
         }
     }
-    if idempotency::is_asked(&request, visit.door) {
+    if visit.class != Class::Inbox && idempotency::is_asked(&request, visit.door) {
         return idempotency::answer(request, next, visit).await;
     }
     Ok(next.call(request).await?.map_into_boxed_body())
@@ -214,6 +229,12 @@ async fn within_limits(
         return Ok(None);
     };
     let refused = |standing| (Some(standing), limits::too_often(standing));
+    if visit.class == Class::Inbox {
+        return limits
+            .may_post(visit.address)
+            .map(|()| None)
+            .map_err(refused);
+    }
     let standing = limits
         .take(visit.class, visit.caller.as_ref(), visit.address)
         .map_err(refused)?;

@@ -9,6 +9,8 @@ pub enum Door {
     Rest,
     Auth,
     Api,
+    /// What other servers read and write.
+    Wire,
     Page,
 }
 
@@ -25,6 +27,8 @@ pub enum Class {
     Write,
     /// Pages for people, and whatever is not there.
     Page,
+    /// What other servers post; counted by whose it proves to be.
+    Inbox,
 }
 
 impl Class {
@@ -36,6 +40,7 @@ impl Class {
             Self::Read => "read",
             Self::Write => "write",
             Self::Page => "page",
+            Self::Inbox => "inbox",
         }
     }
 }
@@ -49,6 +54,8 @@ enum Use {
     Page,
     /// A page whose form makes an account.
     SignInPage,
+    /// Where other servers post.
+    Inbox,
 }
 
 /// Every route of the hub; the names of places in a pattern don't matter.
@@ -57,9 +64,24 @@ const ROUTES: &[(&str, Use)] = &[
     ("/readyz", Use::Probe),
     ("/metrics", Use::Probe),
     ("/openapi.json", Use::Rows),
+    ("/ap/inbox", Use::Inbox),
+    ("/ap/actors/{}/inbox", Use::Inbox),
+    ("/ap/groups/{}/inbox", Use::Inbox),
     ("/", Use::Page),
     ("/first", Use::SignInPage),
     ("/api/kinds", Use::Rows),
+    ("/ap/changes", Use::Rows),
+    ("/ap/actor", Use::Rows),
+    ("/ap/actor/{}", Use::Rows),
+    ("/ap/{}/{}", Use::Rows),
+    ("/ap/{}/{}/{}", Use::Rows),
+    ("/ns/hub/v1", Use::Page),
+    ("/.well-known/webfinger", Use::Page),
+    ("/.well-known/host-meta", Use::Page),
+    ("/.well-known/host-meta.json", Use::Page),
+    ("/.well-known/nodeinfo", Use::Page),
+    ("/nodeinfo/{}", Use::Page),
+    ("/@{}", Use::Page),
     ("/rest/v1", Use::Rows),
     ("/rest/v1/", Use::Rows),
     ("/rest/v1/rpc/{}", Use::Rows),
@@ -143,7 +165,8 @@ pub fn class(pattern: Option<&str>, method: &Method, renews: bool) -> Class {
         Some(Use::Probe) => Class::Probe,
         Some(Use::Page) => Class::Page,
         Some(Use::SignInPage) if is_read => Class::Page,
-        Some(Use::Rows) if is_read => Class::Read,
+        Some(Use::Rows | Use::Inbox) if is_read => Class::Read,
+        Some(Use::Inbox) => Class::Inbox,
         Some(Use::Rows) => Class::Write,
         Some(Use::SignIn) if renews && pattern == "/auth/v1/token" => Class::Write,
         Some(Use::SignIn | Use::SignInPage) | None => Class::SignIn,
@@ -165,8 +188,10 @@ pub fn door(path: &str) -> Door {
         Door::Rest
     } else if begins("/auth") {
         Door::Auth
-    } else if begins("/api") {
+    } else if begins("/api") || begins("/ap") {
         Door::Api
+    } else if begins("/ap") || begins("/.well-known") || begins("/nodeinfo") || begins("/ns") {
+        Door::Wire
     } else {
         Door::Page
     }
@@ -245,6 +270,8 @@ mod tests {
             class(Some("/auth/v1/signup"), &Method::POST, true),
             Class::SignIn
         );
+        assert_eq!(of("/ap/inbox", Method::POST), Class::Inbox);
+        assert_eq!(of("/ap/actors/{id}/inbox", Method::GET), Class::Read);
         assert_eq!(of("/first", Method::POST), Class::SignIn);
         assert_eq!(of("/first", Method::GET), Class::Page);
     }
@@ -255,6 +282,8 @@ mod tests {
         assert_eq!(door("/restaurant"), Door::Page);
         assert_eq!(door("/auth/v1/token"), Door::Auth);
         assert_eq!(door("/api/kinds"), Door::Api);
+        assert_eq!(door("/ap/inbox"), Door::Api);
+        assert_eq!(door("/apple"), Door::Page);
         assert_eq!(door("/"), Door::Page);
     }
 }

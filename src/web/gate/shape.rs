@@ -14,7 +14,7 @@ pub fn refuse(request: &HttpRequest, door: Door, error: &Error) -> HttpResponse 
     match door {
         Door::Rest => rest::refused(error, Role::Anon),
         Door::Auth => auth::refused(request, error),
-        Door::Api => reply::problem(error),
+        Door::Api | Door::Wire => reply::problem(error),
         Door::Page if wants_page(request) => pages::refusal(error),
         Door::Page => reply::problem(error),
     }

@@ -103,7 +103,8 @@ fn form(token: &str, alert: &str) -> String {
         .replace("{token}", &escaped(token))
 }
 
-fn page(status: u16, title: &str, body: &str) -> HttpResponse {
+/// A page with a title.
+pub fn page(status: u16, title: &str, body: &str) -> HttpResponse {
     HttpResponse::build(reply::code(status))
         .content_type("text/html; charset=utf-8")
         .body(LAYOUT.replace("{title}", title).replace("{body}", body))
