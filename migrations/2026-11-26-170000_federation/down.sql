@@ -2,15 +2,27 @@ update hub.kinds set read_only = array_remove(read_only, 'snapshot') where name 
 alter table reports drop column snapshot;
 drop table hub.ended_blocks;
 drop table hub.blocked_by;
-update hub.kinds set read_only = array_remove(array_remove(read_only, 'poll'), 'hidden_at'), hidden = array_remove(hidden, 'held_attachments'),
+alter table messages
+    drop constraint messages_federated_ap_id_owner_id_key,
+    add constraint messages_federated_ap_id_key unique (federated_ap_id);
+update hub.kinds set read_only = array_remove(read_only, 'actors') where name = 'conversations';
+alter table conversations drop constraint conversations_owner_id_actors_key, drop column actors;
+drop table hub.quote_permits;
+update hub.kinds set also_read_when = $$dao_id in (select hub.my_sets('dao'))$$ where name = 'reactions';
+
+update hub.kinds set hidden = array_remove(array_remove(hidden, 'told_by'), 'held_attachments'), quiet = '{}',
+    read_only = array(select c from unnest(read_only) with ordinality r (c, n)
+        where c not in ('poll', 'hidden_at', 'sent_at', 'unreached', 'told_by') order by n),
     public_when = $$visibility in ('public', 'unlisted')$$,
     also_read_when = 'id in (select a.post_id from post_audience a where a.user_id = auth.uid())'
 where name = 'posts';
+drop index posts_unanswered_idx;
 alter table posts drop constraint posts_type_listed;
 delete from posts where type = 'Question';
 alter table posts
     add constraint posts_type_listed check (type in ('Note', 'Article', 'Event')),
-    drop column author_actor_id, drop column poll, drop column hidden_at, drop column held_attachments;
+    drop column author_actor_id, drop column poll, drop column hidden_at, drop column held_attachments,
+    drop column sent_at, drop column unreached, drop column told_by;
 
 delete from reactions where num_nonnulls(owner_id, dao_id) = 0;
 alter table reactions

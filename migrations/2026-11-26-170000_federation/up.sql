@@ -242,22 +242,61 @@ alter table posts
     add column poll jsonb constraint posts_poll_fits check (jsonb_typeof(poll) = 'object'),
     add column hidden_at timestamptz,
     add column held_attachments jsonb,
+    add column sent_at timestamptz,
+    add column unreached text[] not null default '{}',
+    add column told_by text,
     drop constraint posts_type_listed,
     add constraint posts_type_listed check (type in ('Note', 'Article', 'Event', 'Question'));
 comment on column posts.author_actor_id is 'The local actor in whose name an own post speaks; the owner''s own when empty.';
 comment on column posts.poll is 'A poll from elsewhere: {options: [{name, votes}], multiple, closes_at, voters}.';
 comment on column posts.held_attachments is 'What its attachments were, while media of its server are refused here.';
 comment on column posts.hidden_at is 'Set: its author''s server or its author is blocked or limited here; it comes back when that ends.';
+comment on column posts.sent_at is 'When an own post was first said to other servers.';
+comment on column posts.unreached is 'Whom it was addressed to and who could not be found.';
+comment on column posts.told_by is 'The activity that a post from elsewhere is as of; decides between two of the same time.';
 create index posts_author_actor_id_idx on posts (author_actor_id);
-update hub.kinds set read_only = read_only || '{poll,hidden_at}', hidden = hidden || '{held_attachments}',
+create index posts_unanswered_idx on posts using hash (in_reply_to) where in_reply_to_id is null;
+update hub.kinds set read_only = read_only || '{poll,hidden_at,sent_at,unreached,told_by}', hidden = hidden || '{told_by,held_attachments}',
+    quiet = '{replies_count,likes_count,announces_count,sent_at,content_html,unreached}',
     public_when = $$visibility in ('public', 'unlisted') and hidden_at is null$$,
     also_read_when = $$(hidden_at is null and id in (select a.post_id from post_audience a where a.user_id = auth.uid()))
         or (hidden_at is not null and coalesce(origin_actor_id, owner_id) in (select hub.heard_authors())
             and (visibility in ('public', 'unlisted') or id in (select a.post_id from post_audience a where a.user_id = auth.uid())))
         or (auth.app_role() = 'remote' and owner_id is not null
             and (hub.remote_is_named(id) or ((visibility = 'followers' or (hidden_at is not null and visibility <> 'direct'))
-                and hub.remote_follows(owner_id))))$$
+                and hub.remote_follows(owner_id, author_actor_id))))$$
 where name = 'posts';
+
+-- What somebody passes on of a third one's is known to those who follow him, and is nobody's in particular.
+alter table reactions
+    drop constraint reactions_has_one_side,
+    add constraint reactions_has_one_side check (num_nonnulls(owner_id, dao_id) <= 1
+        and (direction = 'in' or num_nonnulls(owner_id, dao_id, local_actor_id) >= 1));
+update hub.kinds set also_read_when = $$dao_id in (select hub.my_sets('dao'))
+        or (direction = 'in' and type = 'announce' and owner_id is null
+            and actor_id in (select f.actor_id from follows f where f.owner_id = auth.uid() and f.direction = 'out' and f.state = 'accepted'))$$
+where name = 'reactions';
+
+-- Who may quote which post, as its author's server confirms it.
+create table hub.quote_permits (
+    id uuid primary key default hub.uuid_v7(),
+    post_id uuid not null references posts (id) on delete cascade,
+    actor_id uuid not null references ap_actors (id) on delete cascade,
+    quote_uri text not null,
+    created_at timestamptz not null default now(),
+    constraint quote_permits_post_id_quote_uri_key unique (post_id, quote_uri)
+);
+create index quote_permits_actor_id_idx on hub.quote_permits (actor_id);
+
+-- Direct messages: a conversation for each set of actors, and the same message once for each who has it.
+alter table conversations
+    add column actors text[],
+    add constraint conversations_owner_id_actors_key unique (owner_id, actors);
+comment on column conversations.actors is 'Of direct messages to and from other servers: the addresses of all who take part, sorted.';
+update hub.kinds set read_only = read_only || '{actors}' where name = 'conversations';
+alter table messages
+    drop constraint messages_federated_ap_id_key,
+    add constraint messages_federated_ap_id_owner_id_key unique (federated_ap_id, owner_id);
 
 -- Whom local actors were blocked by; nobody is told.
 create table hub.blocked_by (

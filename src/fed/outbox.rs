@@ -41,15 +41,34 @@ pub struct Published {
     pub uri: String,
 }
 
+/// To say something to some of those it is addressed to, each in the form that he understands.
+#[derive(Clone, Debug, Default)]
+pub struct Exactly {
+    /// The object's own bytes, which stand in the activity as they are: what a group passes on.
+    pub inside: Option<String>,
+    /// The actors that get it, whoever it is addressed to.
+    pub to: Vec<String>,
+}
+
 /// Say it, in this transaction and with the hub's rights: it is delivered if the transaction is committed.
 pub async fn publish(tx: &mut Tx, outgoing: Outgoing) -> Result<Published> {
     let signer = keys::signer(tx, outgoing.actor).await?;
-    say(tx, outgoing, &signer, None).await
+    say(tx, outgoing, &signer, None, None).await
+}
+
+/// Say it to exactly these.
+pub async fn publish_exactly(
+    tx: &mut Tx,
+    outgoing: Outgoing,
+    exactly: Exactly,
+) -> Result<Published> {
+    let signer = keys::signer(tx, outgoing.actor).await?;
+    say(tx, outgoing, &signer, None, Some(exactly)).await
 }
 
 /// Say it with the keys that were just retired: how others learn of the new ones from somebody they know (R8).
 pub async fn publish_by(tx: &mut Tx, outgoing: Outgoing, retired: &Retired) -> Result<Published> {
-    say(tx, outgoing, &retired.signer, Some(retired.rsa_key)).await
+    say(tx, outgoing, &retired.signer, Some(retired.rsa_key), None).await
 }
 
 async fn say(
@@ -57,6 +76,7 @@ async fn say(
     outgoing: Outgoing,
     signer: &Signer,
     key: Option<Uuid>,
+    exactly: Option<Exactly>,
 ) -> Result<Published> {
     let id = Uuid::now_v7();
     let public_url = tx
@@ -71,9 +91,15 @@ async fn say(
     let now = Utc::now();
     let mut activity = dressed(&outgoing, &uri, &signer.actor_uri, now)?;
     proof::prove(&mut activity, &signer.ed25519_id, &signer.ed25519, now)?;
-    let body = serde_json::to_string(&activity).map_err(Error::broken)?;
+    let body = match exactly
+        .as_ref()
+        .and_then(|exactly| exactly.inside.as_deref())
+    {
+        Some(inside) => around(&activity, inside)?,
+        None => serde_json::to_string(&activity).map_err(Error::broken)?,
+    };
 
-    let put = put(&outgoing, id, &uri, &activity, body, key);
+    let put = put(&outgoing, exactly.as_ref(), id, &uri, &activity, body, key);
     let _: Vec<i64> = tx.as_hub(async |tx| tx.load(put.clone()).await).await?;
     Ok(Published { id, uri })
 }
@@ -165,8 +191,27 @@ fn dressed(outgoing: &Outgoing, uri: &str, actor: &str, now: DateTime<Utc>) -> R
     Ok(Value::Object(activity))
 }
 
+/// The activity with these bytes for its object. They mean what was signed; only their spelling is kept.
+fn around(activity: &Value, inside: &str) -> Result<String> {
+    let is_same = serde_json::from_str::<Value>(inside)
+        .is_ok_and(|inside| activity.get("object") == Some(&inside));
+    if !is_same {
+        return Err(Error::broken(anyhow::anyhow!(
+            "other bytes than what was signed"
+        )));
+    }
+    let mut shell = activity.clone();
+    let place = format!("place-of-{}", Uuid::now_v7());
+    if let Some(object) = shell.get_mut("object") {
+        *object = Value::String(place.clone());
+    }
+    let shell = serde_json::to_string(&shell).map_err(Error::broken)?;
+    Ok(shell.replacen(&format!("\"{place}\""), inside, 1))
+}
+
 fn put(
     outgoing: &Outgoing,
+    exactly: Option<&Exactly>,
     id: Uuid,
     uri: &str,
     activity: &Value,
@@ -191,9 +236,9 @@ fn put(
         .sql(", ")
         .text(body)
         .sql(", ")
-        .bind(texts(&named))
+        .bind(texts(if exactly.is_some() { &[] } else { &named }))
         .sql(", ")
-        .bind(texts(&outgoing.also))
+        .bind(texts(exactly.map_or(&outgoing.also, |exactly| &exactly.to)))
         .sql(", ")
         .text(is_public.to_string())
         .sql("::boolean, ")

@@ -71,6 +71,16 @@ begin
     if k.name in ('users', 'user_profile', 'dao_members', 'channel_members', 'workspace_members', 'onto_project_members', 'onto_actors',
         'ap_actors', 'follows', 'post_audience', 'blocks') then
         execute format('create policy kernel on public.%I for select to made_open_owner using (true)', k.name);
+    elsif k.name = 'posts' then
+        -- Counts of what is said about posts, whoever says it; and what remains of one that goes.
+        execute format('create policy kernel on public.%I for select to made_open_owner using (true)', k.name);
+        execute format('create policy kernel_counts on public.%I for update to made_open_owner using (true)', k.name);
+    elsif k.name = 'reactions' then
+        execute format('create policy kernel on public.%I for select to made_open_owner using (true)', k.name);
+        execute format('create policy kernel_forgets on public.%I for delete to made_open_owner using (true)', k.name);
+    elsif k.name = 'ap_tombstones' then
+        execute format('create policy kernel on public.%I for select to made_open_owner using (true)', k.name);
+        execute format('create policy kernel_buries on public.%I for insert to made_open_owner with check (true)', k.name);
     elsif k.name in ('key_store', 'user_calendar_tokens', 'user_integration_credentials', 'channels', 'datastores') then
         execute format('create policy kernel on public.%I for select to made_open_owner using (true)', k.name);
     elsif k.name = 'vault_secrets' then

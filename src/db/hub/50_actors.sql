@@ -148,10 +148,12 @@ language sql stable parallel safe as $$
     select (auth.jwt() ->> 'actor_id')::uuid
 $$;
 
--- Whether that actor may read what only followers of this account read.
-create or replace function hub.remote_follows(account uuid) returns boolean
+-- Whether that actor may read what only followers of this account read, or of the actor in whose name it spoke.
+drop function if exists hub.remote_follows(uuid);
+create or replace function hub.remote_follows(account uuid, author uuid default null) returns boolean
 language sql stable security definer set search_path = pg_catalog, public, hub as $$
-    select exists (select from public.follows f where f.actor_id = hub.remote_actor() and f.owner_id = account
+    select exists (select from public.follows f where f.actor_id = hub.remote_actor()
+        and case when author is null then f.owner_id = account else f.local_actor_id = author end
         and f.direction = 'in' and f.state = 'accepted')
 $$;
 
@@ -159,6 +161,6 @@ create or replace function hub.remote_is_named(post uuid) returns boolean
 language sql stable security definer set search_path = pg_catalog, public, hub as $$
     select exists (select from public.post_audience a where a.post_id = post and a.actor_id = hub.remote_actor())
 $$;
-grant execute on function hub.remote_actor(), hub.remote_follows(uuid), hub.remote_is_named(uuid) to anon, authenticated, service_role;
+grant execute on function hub.remote_actor(), hub.remote_follows(uuid, uuid), hub.remote_is_named(uuid) to anon, authenticated, service_role;
 grant execute on function hub.actor_subject(text, uuid), hub.settle_actor(text, uuid, text, boolean, text), hub.free_handle(text),
     hub.handle_is_taken(text), hub.actor_handle(text), hub.actors_changed(), hub.actor_keys_changed() to service_role;

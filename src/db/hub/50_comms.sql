@@ -359,3 +359,85 @@ drop trigger if exists scheduled_sms_messages_step on public.scheduled_sms_messa
 create trigger scheduled_sms_messages_step before insert or update of status on public.scheduled_sms_messages
     for each row execute function hub.step_state('status',
         '{"pending": ["sent", "cancelled"], "sent": [], "cancelled": ["pending"]}', '{pending}');
+
+-- Direct messages between servers -------------------------------------------------------------------------------------
+
+-- An answer in such a conversation has an address that others know it by; the hub's comes with the request.
+create or replace function hub.messages_place() returns trigger
+language plpgsql as $$
+declare
+    base constant text := nullif(current_setting('hub.base', true), '');
+begin
+    if base is not null and exists (select from public.conversations c where c.id = new.conversation_id and c.actors is not null) then
+        new.federated_ap_id := base || '/ap/messages/' || new.id;
+    end if;
+    return new;
+end
+$$;
+drop trigger if exists messages_place on public.messages;
+create trigger messages_place before insert on public.messages
+    for each row when (new.direction = 'outbound' and new.owner_id is not null) execute function hub.messages_place();
+drop trigger if exists messages_bury on public.messages;
+create trigger messages_bury after delete on public.messages
+    for each row when (old.direction = 'outbound' and old.federated_ap_id is not null) execute function hub.bury_own();
+
+-- Put what an actor said to some into the conversations of those who are of this hub, new or as it is now. p: {author,
+-- author_uri, author_name, uri, audience, body, preview, published, updated, in_reply_to, context}.
+create or replace function hub.take_message(p jsonb) returns text
+language plpgsql set search_path = pg_catalog, public, hub as $$
+declare
+    author constant uuid := (p ->> 'author')::uuid;
+    updated constant timestamptz := (p ->> 'updated')::timestamptz;
+    everybody constant text[] := array(select distinct u collate "C" from (select jsonb_array_elements_text(p -> 'audience')
+        union select p ->> 'author_uri') n (u) order by 1);
+    reader record;
+    has record;
+    thread uuid;
+    new_id uuid;
+    verdict text := 'no_recipient';
+begin
+    for reader in
+        select a.id, a.row_id as account from ap_actors a
+        where a.uri = any (everybody) and a.kind = 'user' and a.id <> author and a.deleted_at is null
+        order by a.row_id
+    loop
+        if hub.is_blocked_between(reader.id, author) then
+            if verdict = 'no_recipient' then
+                verdict := 'blocked';
+            end if;
+            continue;
+        end if;
+        select m.id, m.sender_actor_id, (m.metadata ->> 'as_of')::timestamptz as as_of into has
+        from messages m where m.federated_ap_id = p ->> 'uri' and m.owner_id = reader.account for update;
+        if found then
+            if has.sender_actor_id is distinct from author then
+                return 'not_owner';
+            elsif has.as_of >= updated then
+                verdict := case when verdict in ('new', 'changed') then verdict when has.as_of = updated then 'repeated' else 'older' end;
+                continue;
+            end if;
+            update messages m set body = p ->> 'body', content_preview = p ->> 'preview',
+                metadata = m.metadata || jsonb_build_object('as_of', updated)
+            where m.id = has.id;
+            verdict := 'changed';
+            continue;
+        end if;
+        insert into conversations as c (owner_id, type, title, actors)
+        values (reader.account, 'chat', p ->> 'author_name', everybody)
+        on conflict (owner_id, actors) do update set updated_at = now()
+        returning c.id into thread;
+        insert into messages (owner_id, conversation_id, direction, body, content_preview, metadata, sender_actor_id, timestamp, federated_ap_id)
+        values (reader.account, thread, 'inbound', p ->> 'body', p ->> 'preview', jsonb_strip_nulls(jsonb_build_object('as_of', updated,
+            'context', p ->> 'context', 'in_reply_to', p ->> 'in_reply_to')), author, (p ->> 'published')::timestamptz, p ->> 'uri')
+        returning messages.id into new_id;
+        if hub.hears_of(reader.account, author) then
+            insert into inbox_items (owner_id, channel_type, subject, preview, conversation_id, metadata)
+            values (reader.account, 'chat', p ->> 'author_name', p ->> 'preview', thread,
+                jsonb_build_object('message_id', new_id, 'actor', p ->> 'author_uri'));
+            perform hub.emit('message.received', 'messages', new_id, reader.account);
+        end if;
+        verdict := 'new';
+    end loop;
+    return verdict;
+end
+$$;

@@ -83,6 +83,270 @@ drop trigger if exists reports_keep on public.reports;
 create trigger reports_keep before update on public.reports
     for each row execute function hub.keep_columns('owner_id', 'target_actor_id', 'objects', 'reason');
 
+-- Own posts -----------------------------------------------------------------------------------------------------------
+
+-- Where an own post stands: its address, what it answers and the conversation it belongs to. As the caller, so that a post
+-- he cannot see is as good as none; the hub's address comes with the request.
+create or replace function hub.posts_place() returns trigger
+language plpgsql as $$
+declare
+    base constant text := nullif(current_setting('hub.base', true), '');
+    answered record;
+begin
+    if new.in_reply_to ~ '^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$' then
+        select p.id, p.federated_ap_id, p.context into answered from public.posts p where p.id = new.in_reply_to::uuid;
+    else
+        select p.id, p.federated_ap_id, p.context into answered from public.posts p where p.federated_ap_id = new.in_reply_to;
+    end if;
+    if answered.id is not null then
+        new.in_reply_to_id := answered.id;
+        new.in_reply_to := coalesce(answered.federated_ap_id, new.in_reply_to);
+    end if;
+    if base is not null then
+        new.federated_ap_id := base || '/ap/posts/' || new.id;
+        new.url := base || '/posts/' || new.id;
+        new.context := coalesce(answered.context, base || '/ap/contexts/' || new.id);
+    end if;
+    return new;
+end
+$$;
+drop trigger if exists posts_place on public.posts;
+create trigger posts_place before insert on public.posts
+    for each row when (new.owner_id is not null) execute function hub.posts_place();
+drop trigger if exists posts_keep on public.posts;
+create trigger posts_keep before update on public.posts
+    for each row execute function hub.keep_columns('in_reply_to', 'author_actor_id', 'type');
+
+-- How many answers a post has; those that few read do not count.
+create or replace function hub.posts_count() returns trigger
+language plpgsql security definer set search_path = pg_catalog, public, hub as $$
+declare
+    had uuid;
+    has uuid;
+begin
+    if tg_op <> 'INSERT' and old.visibility in ('public', 'unlisted') then
+        had := old.in_reply_to_id;
+    end if;
+    if tg_op <> 'DELETE' and new.visibility in ('public', 'unlisted') then
+        has := new.in_reply_to_id;
+    end if;
+    if had is distinct from has then
+        update public.posts p set replies_count = greatest(p.replies_count - 1, 0) where p.id = had;
+        update public.posts p set replies_count = p.replies_count + 1 where p.id = has;
+    end if;
+    return null;
+end
+$$;
+drop trigger if exists posts_count on public.posts;
+create trigger posts_count after insert on public.posts
+    for each row when (new.in_reply_to_id is not null) execute function hub.posts_count();
+drop trigger if exists posts_count_again on public.posts;
+create trigger posts_count_again after update of in_reply_to_id, visibility on public.posts
+    for each row when (new.in_reply_to_id is distinct from old.in_reply_to_id or new.visibility <> old.visibility)
+    execute function hub.posts_count();
+drop trigger if exists posts_count_gone on public.posts;
+create trigger posts_count_gone after delete on public.posts
+    for each row when (old.in_reply_to_id is not null) execute function hub.posts_count();
+
+-- What remains of something of ours that was said to others: that it is gone.
+create or replace function hub.bury_own() returns trigger
+language plpgsql security definer set search_path = pg_catalog, public, hub as $$
+begin
+    insert into public.ap_tombstones (uri, former_type, is_local)
+    values (old.federated_ap_id, coalesce(to_jsonb(old) ->> 'type', 'Note'), true) on conflict (uri) do nothing;
+    return null;
+end
+$$;
+drop trigger if exists posts_bury on public.posts;
+create trigger posts_bury after delete on public.posts
+    for each row when (old.owner_id is not null and old.federated_ap_id is not null) execute function hub.bury_own();
+
+-- What was thought of a post goes with it.
+create or replace function hub.posts_forget() returns trigger
+language plpgsql security definer set search_path = pg_catalog, public, hub as $$
+begin
+    delete from public.reactions r where r.object_id = old.id and r.object_kind = 'posts';
+    return null;
+end
+$$;
+drop trigger if exists posts_forget on public.posts;
+create trigger posts_forget after delete on public.posts
+    for each row when (old.likes_count + old.announces_count > 0) execute function hub.posts_forget();
+
+-- How often a post was liked and passed on. Between two of this hub there are two rows: that of the post's owner counts.
+create or replace function hub.reactions_count() returns trigger
+language plpgsql security definer set search_path = pg_catalog, public, hub as $$
+declare
+    it constant public.reactions := case when tg_op = 'DELETE' then old else new end;
+    step constant int := case when tg_op = 'DELETE' then -1 else 1 end;
+begin
+    update public.posts p set
+        likes_count = greatest(p.likes_count + case when it.type = 'like' then step else 0 end, 0),
+        announces_count = greatest(p.announces_count + case when it.type = 'announce' then step else 0 end, 0)
+    where p.id = it.object_id and (it.direction = 'in' or p.origin_actor_id is not null);
+    return null;
+end
+$$;
+drop trigger if exists reactions_count on public.reactions;
+create trigger reactions_count after insert on public.reactions
+    for each row when (new.object_kind = 'posts') execute function hub.reactions_count();
+drop trigger if exists reactions_count_gone on public.reactions;
+create trigger reactions_count_gone after delete on public.reactions
+    for each row when (old.object_kind = 'posts') execute function hub.reactions_count();
+
+-- Posts from elsewhere ------------------------------------------------------------------------------------------------
+
+-- Take a post of another server: new, or as it is now. p: {author, uri, by, is_update, is_fetched, type, title, content,
+-- content_html, summary, language, sensitive, attachments, tags, visibility, audience, in_reply_to, context, url, version,
+-- by_version, published, updated, poll, raw}. One call, because everything a hub hears goes through here.
+create or replace function hub.take_post(p jsonb) returns table (verdict text, id uuid)
+language plpgsql set search_path = pg_catalog, public, hub as $$
+#variable_conflict use_column
+declare
+    author constant uuid := (p ->> 'author')::uuid;
+    place constant text := p ->> 'uri';
+    told constant text[] := array(select jsonb_array_elements_text(p -> 'audience'));
+    updated constant timestamptz := (p ->> 'updated')::timestamptz;
+    version constant bigint := coalesce((p ->> 'version')::bigint, 1);
+    it record;
+    parent record;
+    named uuid[];
+    new_id uuid;
+begin
+    select o.id, o.owner_id, o.origin_actor_id, o.version, o.told_by, coalesce(o.edited_at, o.published_at) as as_of
+    into it from posts o where o.federated_ap_id = place for update;
+    if found then
+        if it.owner_id is not null then
+            return query select 'local_object', it.id;
+            return;
+        elsif it.origin_actor_id <> author then
+            return query select 'not_owner', it.id;
+            return;
+        elsif case when (p ->> 'by_version')::boolean and version <> it.version then version < it.version
+            else (updated, p ->> 'by') < (it.as_of, coalesce(it.told_by, '')) end
+        then
+            return query select 'older', it.id;
+            return;
+        elsif it.told_by = p ->> 'by' then
+            return query select 'repeated', it.id;
+            return;
+        end if;
+        new_id := it.id;
+    end if;
+
+    select o.id, o.owner_id, o.context into parent from posts o where o.federated_ap_id = p ->> 'in_reply_to';
+    -- Named are those of this hub who did not block the author.
+    named := array(select a.row_id from ap_actors a where a.uri = any (told) and a.kind = 'user' and a.deleted_at is null
+        and not exists (select from blocks b where b.owner_id = a.row_id and b.actor_id = author));
+
+    if new_id is null then
+        if parent.owner_id is not null and exists (select from blocks b where b.owner_id = parent.owner_id and b.actor_id = author) then
+            return query select 'blocked', null::uuid;
+            return;
+        end if;
+        -- Kept is what somebody here follows, what answers or names somebody here, and what was asked for.
+        if not ((p ->> 'is_fetched')::boolean or named <> '{}' or parent.owner_id is not null
+            or exists (select from follows f where f.actor_id = author and f.direction = 'out' and f.state = 'accepted')
+            or exists (select from ap_actors a where a.uri = any (told) and (a.kind in ('dao', 'channel') or exists (
+                select from follows f where f.actor_id = a.id and f.direction = 'out' and f.state = 'accepted'))))
+        then
+            return query select 'not_wanted', null::uuid;
+            return;
+        end if;
+        if exists (select from ap_tombstones t where t.uri = place) then
+            return query select 'deleted', null::uuid;
+            return;
+        end if;
+        insert into posts (origin_actor_id, owner_id, type, title, content, content_html, summary, language, sensitive, attachments, tags,
+            visibility, recipients, in_reply_to, in_reply_to_id, context, url, version, raw, poll, published_at, edited_at,
+            federated_ap_id, told_by)
+        values (author, null, p ->> 'type', p ->> 'title', p ->> 'content', p ->> 'content_html', p ->> 'summary', p ->> 'language',
+            (p ->> 'sensitive')::boolean, p -> 'attachments', array(select jsonb_array_elements_text(p -> 'tags')),
+            p ->> 'visibility', told, p ->> 'in_reply_to', parent.id, coalesce(p ->> 'context', parent.context), p ->> 'url', version,
+            p -> 'raw', nullif(p -> 'poll', 'null'), (p ->> 'published')::timestamptz, nullif(updated, (p ->> 'published')::timestamptz),
+            place, p ->> 'by')
+        on conflict (federated_ap_id) do nothing
+        returning posts.id into new_id;
+        if new_id is null then
+            return query select 'repeated', null::uuid;
+            return;
+        end if;
+        if parent.owner_id is not null and hub.hears_of(parent.owner_id, author) then
+            perform hub.emit('post.replied', 'posts', new_id, parent.owner_id);
+        end if;
+        perform hub.emit('post.mentioned', 'posts', new_id, n.account) from unnest(named) n (account)
+        where n.account is distinct from parent.owner_id and hub.hears_of(n.account, author);
+        -- What answers it and came before it finds it now.
+        update posts o set in_reply_to_id = new_id where o.in_reply_to = place and o.in_reply_to_id is null;
+    else
+        update posts o set type = p ->> 'type', title = p ->> 'title', content = p ->> 'content', content_html = p ->> 'content_html',
+            summary = p ->> 'summary', language = p ->> 'language', sensitive = (p ->> 'sensitive')::boolean,
+            attachments = p -> 'attachments', tags = array(select jsonb_array_elements_text(p -> 'tags')),
+            visibility = p ->> 'visibility', recipients = told, in_reply_to = p ->> 'in_reply_to', in_reply_to_id = parent.id,
+            url = p ->> 'url', version = version, raw = p -> 'raw', poll = nullif(p -> 'poll', 'null'),
+            edited_at = case when updated > o.published_at then updated else o.edited_at end, told_by = p ->> 'by'
+        where o.id = new_id;
+        delete from post_audience x where x.post_id = new_id;
+    end if;
+
+    if p ->> 'visibility' in ('followers', 'direct') then
+        insert into post_audience (post_id, user_id)
+        select new_id, r.account from (select unnest(named) as account
+            union select f.owner_id from follows f where p ->> 'visibility' = 'followers' and f.actor_id = author
+                and f.direction = 'out' and f.state = 'accepted' and f.owner_id is not null) r
+        on conflict do nothing;
+    end if;
+    return query select case when it.id is null then 'new' else 'changed' end, new_id;
+end
+$$;
+
+-- Somebody elsewhere likes or passes on an object. Of others' objects only what is passed on by somebody followed counts.
+create or replace function hub.take_reaction(author uuid, kind text, place text, by text) returns text
+language plpgsql set search_path = pg_catalog, public, hub as $$
+declare
+    it record;
+    speaks uuid;
+    is_followed constant boolean := exists (select from public.follows f
+        where f.actor_id = author and f.direction = 'out' and f.state = 'accepted');
+    new_id uuid;
+begin
+    select o.id, o.owner_id, o.visibility, o.author_actor_id, o.origin_actor_id into it
+    from public.posts o where o.federated_ap_id = place;
+    if not found then
+        return case when kind = 'announce' and is_followed then 'needed' else 'unknown' end;
+    end if;
+    if it.visibility not in ('public', 'unlisted') and (kind = 'announce' and author is distinct from it.origin_actor_id
+        or it.owner_id is not null and not exists (select from public.post_audience x where x.post_id = it.id and x.actor_id = author)
+            and not exists (select from public.follows f where it.visibility = 'followers' and f.actor_id = author
+                and f.direction = 'in' and f.state = 'accepted'
+                and case when it.author_actor_id is null then f.owner_id = it.owner_id else f.local_actor_id = it.author_actor_id end))
+    then
+        return 'not_public';
+    end if;
+    if it.owner_id is null then
+        if kind = 'like' then
+            return 'not_ours';
+        elsif not is_followed then
+            return 'not_wanted';
+        end if;
+    elsif exists (select from public.blocks b where b.owner_id = it.owner_id and b.actor_id = author) then
+        return 'blocked';
+    end if;
+    speaks := case when it.owner_id is not null then coalesce(it.author_actor_id,
+        (select a.id from public.ap_actors a where a.kind = 'user' and a.row_id = it.owner_id)) end;
+    insert into public.reactions (owner_id, local_actor_id, actor_id, direction, type, object_uri, object_kind, object_id, federated_ap_id)
+    values (it.owner_id, speaks, author, 'in', kind, place, 'posts', it.id, by)
+    on conflict do nothing returning id into new_id;
+    if new_id is null then
+        return 'repeated';
+    end if;
+    if it.owner_id is not null and hub.hears_of(it.owner_id, author) then
+        perform hub.emit(case kind when 'like' then 'post.liked' else 'post.announced' end, 'posts', it.id, it.owner_id);
+    end if;
+    return 'done';
+end
+$$;
+
 -- Whom an actor of this hub has nothing to do with: whom his account has blocked, and who has blocked him.
 create or replace function hub.blocked_with(local_actor uuid) returns setof uuid
 language sql stable rows 10 set search_path = pg_catalog, hub, public as $$

@@ -3,17 +3,23 @@
 
 pub mod actors;
 pub mod blocks;
+pub mod deliveries;
 pub mod follows;
+pub mod groups;
 pub mod limits;
 pub mod moderation;
 pub mod mutes;
+pub mod posts;
+pub mod reactions;
 pub mod reports;
 pub mod standing;
+pub mod sync;
 pub mod wire;
 
+use crate::kinds::verbs::Hook;
 use crate::node::domain::Domain;
 use crate::node::work::{Cron, Reaction};
-use crate::{action, hears, job};
+use crate::{action, hears, job, shows};
 
 /// What this domain plugs in.
 pub const DOMAIN: Domain = Domain {
@@ -28,6 +34,11 @@ pub const DOMAIN: Domain = Domain {
         action!("follows"."request", "Follow an actor.", ["actor": "text", "as": "uuid"] => follows::request).looking_up("actor"),
         action!("follows"."answer", "Let somebody follow, or not.", ["id": "uuid", "accept": "boolean"] => follows::answer),
         action!("follows"."undo", "Follow no more, or let somebody follow no more.", ["id": "uuid"] => follows::undo),
+        action!("reactions"."like", "Like a post of this or any other server.", ["object": "text", "as": "uuid"] => reactions::like).looking_up("object"),
+        action!("reactions"."announce", "Pass a public post on to one's followers.", ["object": "text", "as": "uuid"] => reactions::announce).looking_up("object"),
+        action!("reactions"."undo", "Take a like back, or what one passed on.", ["id": "uuid"] => reactions::undo),
+        action!(reads "deliveries"."of", "Who has received a thing that one has said.", ["object": "text"] => deliveries::of),
+        action!("deliveries"."retry", "Try a delivery again that was given up.", ["id": "uuid"] => deliveries::retry),
         action!("blocks"."set", "Block an actor: nothing goes between the two any more.", ["actor": "text", "reason": "text"] => blocks::set).looking_up("actor"),
         action!("blocks"."undo", "Block an actor no more.", ["id": "uuid"] => blocks::undo),
         action!("mutes"."set", "Be told no more what an actor does.", ["actor": "text", "hide_notifications": "boolean", "expires_at": "timestamptz"] => mutes::set).looking_up("actor"),
@@ -40,12 +51,26 @@ pub const DOMAIN: Domain = Domain {
         action!("actors"."suspend", "Take nothing from an actor and send it nothing; an account of this hub is logged out; for developers.", ["actor": "text"] => standing::suspend),
         action!("actors"."restore", "Hold nothing of an actor any more; for developers.", ["actor": "text"] => standing::restore),
     ],
-    hooks: &[blocks::HOOK, reports::HOOK],
+    hooks: &[
+        Hook {
+            kind: "posts",
+            before: Some(posts::publish::before),
+            after: Some(posts::publish::after),
+        },
+        blocks::HOOK,
+        reports::HOOK,
+    ],
+    shows: &[
+        shows!("posts" => posts::show::post, posts::show::part),
+        shows!("quotes" => posts::quotes::show),
+    ],
     jobs: &[
         job!(actors::CatchUp),
+        job!(posts::publish::Address),
         job!(actors::ShredKeys),
         job!(moderation::Settle),
         job!(moderation::Expire),
+        job!(sync::Followers),
     ],
     crons: &[
         Cron {
@@ -73,6 +98,15 @@ pub const DOMAIN: Domain = Domain {
         hears!(FollowUndone => wire::on_follow_undone),
         hears!(FollowAccepted => wire::on_follow_accepted),
         hears!(FollowRejected => wire::on_follow_rejected),
+        hears!(PostCreated => posts::hear::on_post),
+        hears!(PostUpdated => posts::hear::on_post),
+        hears!(ObjectDeleted => posts::hear::on_deleted),
+        hears!(ActorDeleted => posts::hear::on_author_deleted),
+        hears!(Liked => reactions::on_reaction),
+        hears!(LikeUndone => reactions::on_undone),
+        hears!(Announced => reactions::on_reaction),
+        hears!(AnnounceUndone => reactions::on_undone),
+        hears!(QuoteAsked => posts::quotes::on_quote_asked),
         hears!(Blocked => blocks::on_blocked),
         hears!(BlockUndone => blocks::on_block_undone),
         hears!(Flagged => reports::on_flagged),

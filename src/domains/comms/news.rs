@@ -1,0 +1,93 @@
+//! What other actors do that somebody is to know: he was named, answered, liked, written to, followed; or somebody he wrote
+//! to could not be found.
+
+use diesel::sql_types::{Jsonb, Nullable};
+use serde_json::Value;
+
+use super::notify::{self, News};
+use crate::base::{Result, text};
+use crate::db::{Bind, Statement, Tx};
+use crate::kinds::verbs::Later;
+use crate::node::work::Change;
+
+/// Tell those whom it concerns.
+pub fn react<'a>(tx: &'a mut Tx, changes: &'a [Change]) -> Later<'a, ()> {
+    Box::pin(async move {
+        for change in changes {
+            let Some(target) = change.owner else {
+                continue;
+            };
+            let sql = match change.verb.as_str() {
+                "post.mentioned" | "post.replied" | "post.unreached" => POST,
+                "post.liked" => LIKED,
+                "post.announced" => ANNOUNCED,
+                "message.received" => MESSAGE,
+                "follow.requested" | "follow.accepted" => FOLLOW,
+                _ => continue,
+            };
+            let mut select = Statement::<Nullable<Jsonb>>::new(sql);
+            select.bind(Bind::Uuid(change.row)).sql(" limit 1");
+            let rows: Vec<Option<Value>> =
+                tx.as_hub(async |tx| tx.load(select.clone()).await).await?;
+            let Some(row) = rows.into_iter().flatten().next() else {
+                continue;
+            };
+            if let Some(news) = news(target, change, &row) {
+                notify::tell(tx, news).await?;
+            }
+        }
+        Ok(())
+    })
+}
+
+const POST: &str = "select jsonb_build_object('who', coalesce(a.name, a.preferred_username), 'text', p.content, 'url', p.url, 'unreached', p.unreached) \
+     from public.posts p left join public.ap_actors a on a.id = coalesce(p.origin_actor_id, p.author_actor_id) \
+     or (a.kind = 'user' and a.row_id = p.owner_id and p.author_actor_id is null) where p.id = ";
+const LIKED: &str = "select jsonb_build_object('who', coalesce(a.name, a.preferred_username), 'text', p.content, 'url', p.url) from public.posts p \
+     join public.reactions r on r.object_id = p.id and r.type = 'like' and r.direction = 'in' join public.ap_actors a on a.id = r.actor_id where r.id = (\
+     select max(x.id::text)::uuid from public.reactions x where x.object_id = p.id and x.type = 'like' and x.direction = 'in') and p.id = ";
+const ANNOUNCED: &str = "select jsonb_build_object('who', coalesce(a.name, a.preferred_username), 'text', p.content, 'url', p.url) from public.posts p \
+     join public.reactions r on r.object_id = p.id and r.type = 'announce' and r.direction = 'in' join public.ap_actors a on a.id = r.actor_id where r.id = (\
+     select max(x.id::text)::uuid from public.reactions x where x.object_id = p.id and x.type = 'announce' and x.direction = 'in') and p.id = ";
+const MESSAGE: &str = "select jsonb_build_object('who', coalesce(a.name, a.preferred_username), 'text', m.body, 'url', null) from public.messages m \
+     left join public.ap_actors a on a.id = m.sender_actor_id where m.id = ";
+const FOLLOW: &str = "select jsonb_build_object('who', coalesce(a.name, a.preferred_username), 'text', '', 'url', a.url, 'direction', f.direction) \
+     from public.follows f join public.ap_actors a on a.id = f.actor_id where f.id = ";
+
+fn news(target: uuid::Uuid, change: &Change, row: &Value) -> Option<News> {
+    let said = |name: &str| row.get(name).and_then(Value::as_str).unwrap_or_default();
+    let who = Some(text::name(said("who")))
+        .filter(|who| !who.is_empty())
+        .unwrap_or_else(|| "Somebody".to_owned());
+    let title = match (change.verb.as_str(), said("direction")) {
+        ("post.mentioned", _) => format!("{who} named you"),
+        ("post.replied", _) => format!("{who} answered you"),
+        ("post.liked", _) => format!("{who} liked what you said"),
+        ("post.announced", _) => format!("{who} passed on what you said"),
+        ("message.received", _) => format!("{who} wrote to you"),
+        ("follow.requested", "in") => format!("{who} wants to follow you"),
+        ("follow.accepted", "in") => format!("{who} follows you"),
+        ("follow.accepted", _) => format!("You follow {who}"),
+        ("post.unreached", _) => "Not everybody you wrote to could be found".to_owned(),
+        _ => return None,
+    };
+    let unreached = row
+        .get("unreached")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten();
+    let unreached: Vec<&str> = unreached.filter_map(Value::as_str).collect();
+    let message = match change.verb.as_str() {
+        "post.unreached" => unreached.join(", "),
+        _ => text::excerpt(said("text"), 300),
+    };
+    Some(News {
+        target,
+        event_type: change.verb.clone(),
+        source: "social".to_owned(),
+        title,
+        message,
+        action_url: row.get("url").and_then(Value::as_str).map(str::to_owned),
+        ..News::default()
+    })
+}
