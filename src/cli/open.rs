@@ -13,6 +13,7 @@ use crate::db::embedded::Embedded;
 use crate::db::{Db, bootstrap, migrate};
 use crate::domains;
 use crate::domains::vault::keys;
+use crate::fed::remote;
 use crate::net::Net;
 use crate::node::Node;
 
@@ -131,5 +132,6 @@ pub fn node(config: &Config, url: &str) -> anyhow::Result<Arc<Node>> {
     let probe = Db::of(hub, url, 1)?;
     let net = Net::new(config)?;
     let node = Node::new(config.clone(), db, probe, net, domains::ALL);
+    node.look_up.get_or_init(|| remote::look_up);
     Ok(Arc::new(node))
 }

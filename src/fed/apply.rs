@@ -21,7 +21,7 @@ use crate::base::door;
 use crate::db::pool;
 use crate::node::Node;
 
-pub use one::{Heard, hear};
+pub use one::hear;
 
 /// Without news, how often waiting rows are looked for.
 const POLL: Duration = Duration::from_secs(1);

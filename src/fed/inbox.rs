@@ -3,19 +3,22 @@
 
 mod author;
 mod checks;
+mod origin;
 
 use std::time::Duration;
 
 use moka::future::Cache;
 use uuid::Uuid;
 
-use super::intake::{Intake, Taken};
+use super::hosts;
+use super::intake::{Intake, Taken, Via};
 use super::remote::Unreached;
 use super::signature::Head;
 use crate::base::Result;
 use crate::node::Node;
 
 pub use checks::Checked;
+pub use origin::inside;
 
 /// What was posted.
 #[derive(Clone, Copy, Debug)]
@@ -82,6 +85,8 @@ impl Refusal {
 enum Stop {
     Seen,
     Drop(&'static str),
+    /// Its origin is asked beside the answer.
+    Later,
     Refuse(Refusal),
 }
 
@@ -124,6 +129,7 @@ pub async fn examine(node: &Node, posted: &Posted<'_>) -> Verdict {
     };
     match stop {
         Stop::Seen => Verdict::Seen,
+        Stop::Later => Verdict::Drop,
         Stop::Drop(reason) => {
             about.say("inbox_dropped", reason);
             Verdict::Drop
@@ -137,9 +143,14 @@ pub async fn examine(node: &Node, posted: &Posted<'_>) -> Verdict {
 
 /// Keep it, durably, before its sender is told so.
 pub async fn keep(node: &Node, taken: Taken) -> Result<()> {
-    let uri = taken.uri.clone();
+    let (uri, host, via) = (taken.uri.clone(), taken.host.clone(), taken.via);
     Intake::of(node).keep(&node.db, taken).await?;
     seen(node).0.insert(uri, ()).await;
+    if via == Via::Signature
+        && let Err(error) = hosts::heard_from(&node.db, &host).await
+    {
+        tracing::debug!(event = "host_not_revived", cause = %error);
+    }
     Ok(())
 }
 

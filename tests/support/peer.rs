@@ -707,7 +707,8 @@ impl Keys {
         format!("z{}", bs58::encode(bytes).into_string())
     }
 
-    fn sign(&self, message: &str) -> String {
+    /// An RSA signature as Base64.
+    pub fn sign(&self, message: &str) -> String {
         let mut signature = vec![0; self.rsa.public_modulus_len()];
         self.rsa
             .sign(
@@ -942,7 +943,8 @@ impl reqwest::dns::Resolve for Here {
     }
 }
 
-fn sha256(bytes: &[u8]) -> Vec<u8> {
+/// SHA-256.
+pub fn sha256(bytes: &[u8]) -> Vec<u8> {
     digest(&SHA256, bytes).as_ref().to_vec()
 }
 

@@ -31,7 +31,7 @@ pub async fn next(shared: &Rc<Shared>) -> Result<bool> {
     for row in &claimed {
         match one::apply(node, &mut tx, row, &mut batch, &known).await? {
             Came::Ended(outcome) => ended.push((row, outcome)),
-            Came::Needs(_) | Came::PassesOn(_) => {
+            Came::Fetch(..) | Came::Needs(_) | Came::PassesOn(_) => {
                 if shared.room.available_permits() > aside.len() {
                     aside.push(row.id);
                     ended.push((row, Outcome::Slow));

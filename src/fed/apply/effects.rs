@@ -4,7 +4,7 @@ use diesel::sql_types::{Bool, Nullable, Text, Uuid as SqlUuid};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::one::{Heard, Known};
+use super::one::Known;
 use crate::base::Result;
 use crate::db::{Bind, Statement, Tx};
 use crate::fed::remote::actors::Told;
@@ -13,7 +13,7 @@ use crate::node::Node;
 use crate::node::incoming::{Applied, Incoming, Meaning};
 
 /// What must hold, and what must be written, before the domains are asked. Something when it ends here.
-pub async fn before(node: &Node, tx: &mut Tx, heard: &Incoming) -> Result<Option<Heard>> {
+pub async fn before(node: &Node, tx: &mut Tx, heard: &Incoming) -> Result<Option<Applied>> {
     match heard.meaning {
         Meaning::ActorUpdated => updated(tx, heard).await,
         Meaning::ActorMoved => moves(node, tx, heard).await,
@@ -53,10 +53,10 @@ pub async fn said_before(tx: &mut Tx, uri: &str, actor: &str) -> Result<Option<V
 }
 
 /// He tells of himself anew; an older word than the one that is known changes nothing.
-async fn updated(tx: &mut Tx, heard: &Incoming) -> Result<Option<Heard>> {
+async fn updated(tx: &mut Tx, heard: &Incoming) -> Result<Option<Applied>> {
     let told = match Told::read(&heard.object) {
         Ok(told) => told,
-        Err(reason) => return Ok(Some(Heard::Is(Applied::Refused(reason)))),
+        Err(reason) => return Ok(Some(Applied::Refused(reason))),
     };
     let document = heard.object.to_string();
     let kept = tx
@@ -64,7 +64,7 @@ async fn updated(tx: &mut Tx, heard: &Incoming) -> Result<Option<Heard>> {
         .await?;
     Ok(match kept {
         Some(_) => None,
-        None => Some(Heard::Is(Applied::Ignored("older"))),
+        None => Some(Applied::Ignored("older")),
     })
 }
 
@@ -86,8 +86,8 @@ async fn deleted(tx: &mut Tx, id: Uuid) -> Result<bool> {
 
 /// Whether a move may be believed (S-42): its target names the one who moves, is nobody here, has not moved on itself, and
 /// this is not one move of many.
-async fn moves(node: &Node, tx: &mut Tx, heard: &Incoming) -> Result<Option<Heard>> {
-    let refused = |reason| Ok(Some(Heard::Is(Applied::Refused(reason))));
+async fn moves(node: &Node, tx: &mut Tx, heard: &Incoming) -> Result<Option<Applied>> {
+    let refused = |reason| Ok(Some(Applied::Refused(reason)));
     let Some(target) = heard.activity.get("target").and_then(vocab::id) else {
         return refused("no_target");
     };
@@ -115,7 +115,7 @@ async fn moves(node: &Node, tx: &mut Tx, heard: &Incoming) -> Result<Option<Hear
     match found.into_iter().next() {
         // As he is now, not as he once was.
         None | Some((_, _, false, _)) if !heard.missing.contains(&target) => {
-            Ok(Some(Heard::Is(Applied::Needs(target))))
+            Ok(Some(Applied::Needs(target)))
         }
         None | Some((_, _, false, _)) => refused("target_not_to_be_had"),
         Some((false, ..)) => refused("not_known_as"),

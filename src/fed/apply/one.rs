@@ -16,7 +16,7 @@ use crate::base::caller::Remote;
 use crate::base::{Caller, Error, Result};
 use crate::db::Tx;
 use crate::fed::meaning::{self, Read, Speaker};
-use crate::fed::{policy, vocab};
+use crate::fed::{policy, trust, vocab};
 use crate::node::Node;
 use crate::node::incoming::{Applied, Author, Incoming, Meaning};
 
@@ -47,7 +47,9 @@ pub struct Batch {
 #[derive(Debug)]
 pub enum Came {
     Ended(Outcome),
-    /// This must be fetched first.
+    /// What it is about must be fetched first, by whom it is addressed to.
+    Fetch(String, Option<Uuid>),
+    /// It speaks of this, which is not known here yet.
     Needs(String),
     /// It is to be looked at outside the transaction whose the inside is.
     PassesOn(Value),
@@ -82,7 +84,7 @@ pub async fn apply(
     let read = match meaning::read(&activity, speaker, &is_ours) {
         Read::Fetch(uri) => match fetched(&activity, &uri, speaker, known) {
             Some(read) => read,
-            None => return Ok(Came::Needs(uri)),
+            None => return Ok(Came::Fetch(uri, row.recipient)),
         },
         Read::UndoesById(uri) => match effects::said_before(tx, &uri, &row.actor_uri).await? {
             Some(inner) => meaning::undoes(&inner, speaker),
@@ -95,7 +97,6 @@ pub async fn apply(
     };
     let (meaning, objects) = match read {
         Read::Means(meaning, objects) => (meaning, objects),
-        Read::PassesOn(inside) if known.inside.is_none() => return Ok(Came::PassesOn(inside)),
         Read::PassesOn(inside) => (Meaning::PassedOn, vec![inside]),
         Read::Ignore(reason) => return Ok(Came::Ended(Outcome::Ignored(reason))),
         Read::Refuse(reason) => return Ok(Came::Ended(Outcome::Refused(reason))),
@@ -129,6 +130,8 @@ pub async fn apply(
         is_proven: row.via == "proof" || activity.get("proof").is_some() && row.via == "feed",
         missing: known.missing.iter().cloned().collect(),
     });
+    // Whether a group is listened to at all is asked before anything is looked up because of it.
+    let only_asks = meaning == Meaning::PassedOn && known.inside.is_none();
     let before = tx.caller().clone();
     tx.step().await?;
     if batch.entered != Some(author.id) {
@@ -140,7 +143,7 @@ pub async fn apply(
     if matches!(came, Ok(Came::Panicked)) {
         return came;
     }
-    if is_kept {
+    if is_kept && !only_asks {
         tx.keep_step().await?;
     } else {
         tx.undo_step(&before).await?;
@@ -148,6 +151,10 @@ pub async fn apply(
             Caller::Remote(remote) => Some(remote.id),
             _ => None,
         };
+    }
+    if is_kept && only_asks {
+        let inside = activity.get("object").cloned().unwrap_or_default();
+        return Ok(Came::PassesOn(inside));
     }
     if is_kept || matches!(came, Ok(Came::Ended(Outcome::Ignored("not_heard")))) {
         batch.remember(meaning, &activity, &row.actor_uri);
@@ -187,16 +194,14 @@ async fn step(
             Ok(Ok(applied)) => applied?,
         };
         let ended = match applied {
-            Heard::Is(Applied::Needs(uri)) if known.missing.contains(&uri) => {
-                Outcome::Waits("not_to_be_had")
-            }
-            Heard::Is(Applied::Needs(uri)) => return Ok(Came::Needs(uri)),
-            Heard::Is(Applied::Done) => Outcome::Done,
-            Heard::Is(Applied::Repeated) => Outcome::Repeated,
-            Heard::Is(Applied::Ignored(reason)) => Outcome::Ignored(reason),
-            Heard::Is(Applied::Refused(reason)) => Outcome::Refused(reason),
-            Heard::Is(Applied::Waits(reason)) => Outcome::Waits(reason),
-            Heard::Is(Applied::NotMine) => Outcome::Ignored("not_heard"),
+            Applied::Needs(uri) if known.missing.contains(&uri) => Outcome::Waits("not_to_be_had"),
+            Applied::Needs(uri) => return Ok(Came::Needs(uri)),
+            Applied::Done => Outcome::Done,
+            Applied::Repeated => Outcome::Repeated,
+            Applied::Ignored(reason) => Outcome::Ignored(reason),
+            Applied::Refused(reason) => Outcome::Refused(reason),
+            Applied::Waits(reason) => Outcome::Waits(reason),
+            Applied::NotMine => Outcome::Ignored("not_heard"),
         };
         let is_good = matches!(
             ended,
@@ -216,21 +221,15 @@ async fn step(
     Ok(Came::Ended(all))
 }
 
-/// What the domains said.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Heard {
-    Is(Applied),
-}
-
 /// Ask the domains, in their order, until one knows what to do.
-pub async fn hear(node: &Node, tx: &mut Tx, heard: &Incoming) -> Result<Heard> {
+pub async fn hear(node: &Node, tx: &mut Tx, heard: &Incoming) -> Result<Applied> {
     for hears in node.hears(heard.meaning) {
         match (hears.run)(tx, heard).await? {
             Applied::NotMine => {}
-            applied => return Ok(Heard::Is(applied)),
+            applied => return Ok(applied),
         }
     }
-    Ok(Heard::Is(Applied::NotMine))
+    Ok(Applied::NotMine)
 }
 
 /// Whether nothing is taken from its author any more.
@@ -254,6 +253,9 @@ fn fetched(activity: &Value, uri: &str, speaker: Speaker<'_>, known: &Known) -> 
         return Some(Read::Ignore("object_not_to_be_had"));
     }
     let object = known.objects.get(uri)?;
+    if !trust::owns(speaker.uri, object) {
+        return Some(Read::Refuse("attribution_mismatch"));
+    }
     let is_new = vocab::kind(activity) == Some("Create");
     Some(meaning::own(is_new, object, speaker))
 }

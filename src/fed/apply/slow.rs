@@ -3,7 +3,6 @@
 
 use std::rc::Rc;
 
-use serde_json::Value;
 use tokio::task::spawn_local;
 use uuid::Uuid;
 
@@ -12,6 +11,7 @@ use super::batch;
 use super::one::{Came, Known};
 use super::rows::Outcome;
 use crate::base::Result;
+use crate::fed::inbox;
 use crate::fed::remote::{self, FETCHES, Unreached};
 use crate::net::http::Budget;
 use crate::node::Node;
@@ -39,44 +39,50 @@ async fn work(node: &Node, id: Uuid) -> Result<()> {
     let budget = Budget::new(FETCHES);
     let mut known = Known::default();
     for _ in 0..=FETCHES {
-        let needed = match batch::single(node, id, &known).await? {
-            Some(Came::Needs(uri)) => uri,
-            Some(Came::PassesOn(inside)) => {
-                let _: Value = inside;
-                return batch::settle(node, id, Outcome::Ignored("passed_on")).await;
-            }
+        let came = match batch::single(node, id, &known).await? {
             Some(Came::Ended(_) | Came::Panicked) | None => return Ok(()),
+            Some(came) => came,
         };
-        match fetch(node, &needed, &budget, &mut known).await {
+        match fetch(node, &came, &budget, &mut known).await {
             Ok(()) => {}
             Err(why) if why.is_passing() => {
                 return batch::settle(node, id, Outcome::Waits(why.reason())).await;
             }
-            Err(why) => {
-                tracing::debug!(event = "not_to_be_had", reason = why.reason(), uri = %needed);
-                known.missing.insert(needed);
-            }
+            Err(why) => match came {
+                Came::Fetch(uri, _) | Came::Needs(uri) => {
+                    tracing::debug!(event = "not_to_be_had", reason = why.reason(), %uri);
+                    known.missing.insert(uri);
+                }
+                _ => return batch::settle(node, id, Outcome::Ignored(why.reason())).await,
+            },
         }
     }
     batch::settle(node, id, Outcome::Waits("budget_spent")).await
 }
 
-/// Fetch what an activity needs: an actor is kept at once, an object is handed to the activity.
+/// Fetch what an activity needs: its own object is handed to it, everything else is taken in.
 async fn fetch(
     node: &Node,
-    uri: &str,
+    came: &Came,
     budget: &Budget,
     known: &mut Known,
 ) -> Result<(), Unreached> {
-    if remote::actors::known(node, uri).await?.is_some() {
-        return remote::actors::anew(node, uri, None, budget)
-            .await
-            .map(drop);
+    match came {
+        Came::Fetch(uri, recipient) => {
+            let object = remote::object(node, uri, *recipient, budget).await?;
+            known.objects.insert(uri.clone(), object);
+            Ok(())
+        }
+        Came::Needs(uri) if remote::actors::known(node, uri).await?.is_some() => {
+            remote::actors::anew(node, uri, None, budget)
+                .await
+                .map(drop)
+        }
+        Came::Needs(uri) => remote::look::take_in(node, uri, None, budget).await,
+        Came::PassesOn(inside) => {
+            known.inside = Some(Box::pin(inbox::inside(node, inside, budget)).await?);
+            Ok(())
+        }
+        Came::Ended(_) | Came::Panicked => Ok(()),
     }
-    let object = remote::object(node, uri, None, budget).await?;
-    if let Ok(told) = remote::actors::Told::read(&object) {
-        remote::actors::keep(node, &told, &object.to_string(), None).await?;
-    }
-    known.objects.insert(uri.to_owned(), object);
-    Ok(())
 }

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use diesel::sql_types::Text;
 
 use super::checks::Checked;
-use super::{Posted, Recipient, Refusal, Stop};
+use super::{Posted, Recipient, Refusal, Stop, origin};
 use crate::base::{Caller, Result, clock};
 use crate::db::{Statement, Tx};
 use crate::fed::crypto::PublicKey;
 use crate::fed::intake::Via;
 use crate::fed::remote::keys::{self, Known};
-use crate::fed::remote::{FETCHES, Unreached, objects};
+use crate::fed::remote::{FETCHES, Unreached};
 use crate::fed::signature::{self, Claim};
 use crate::fed::{policy, proof, trust};
 use crate::net::http::Budget;
@@ -200,8 +200,9 @@ fn passed_on(node: &Node, checked: &Checked, by: &Known, recipient: Recipient) -
     if NOT_PASSED_ON.contains(&checked.kind.as_str()) {
         return Refusal::new(401, "key_owner_mismatch").into();
     }
-    let _ = (node, by, recipient, &objects::object);
-    Stop::Drop("key_owner_mismatch")
+    origin::ask_later(node, checked, recipient);
+    tracing::debug!(event = "inbox_passed_on", by = %by.owner, activity_id = %checked.id);
+    Stop::Later
 }
 
 /// Whether an activity of this id was kept before.

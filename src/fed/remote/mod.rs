@@ -2,15 +2,17 @@
 //! Every fetch spends from a budget, goes to nobody who is blocked, and is believed only about what its server answers for.
 
 pub mod actors;
-
+pub mod collections;
 pub mod fetch;
 pub mod keys;
-
+pub mod look;
 pub mod objects;
+pub mod webfinger;
 
 pub use actors::{Actor, actor};
-
+pub use look::look_up;
 pub use objects::object;
+pub use webfinger::handle;
 
 use std::time::Duration;
 
