@@ -22,6 +22,8 @@ mod inbox_fetch;
 mod inbox_owners;
 mod inbox_signatures;
 mod peers_payloads;
+mod posts;
+mod posts_private;
 mod reading;
 mod rig;
 mod ssrf;
