@@ -4,7 +4,7 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{exit, note, print, print_json};
+use super::{exit, federation_blocks, note, print, print_json};
 use crate::base::Caller;
 use crate::fed::dead_letters::{self, Which};
 use crate::fed::hosts;
@@ -48,6 +48,19 @@ pub enum Federation {
         #[arg(long)]
         json: bool,
     },
+    /// Block a domain with its sub-domains, or hold something else of it
+    #[command(
+        after_help = "Example: made-open federation block evil.example --comment spam --yes\nExample: made-open federation block evil.example --lift --yes --json"
+    )]
+    Block(federation_blocks::Block),
+    /// Take over a list of domains, as servers hand them to each other (CSV)
+    #[command(
+        after_help = "Example: made-open federation import-blocks blocks.csv --dry-run\nExample: made-open federation import-blocks - --yes --json < blocks.csv"
+    )]
+    ImportBlocks(federation_blocks::Import),
+    /// Print what is held of other domains as such a list
+    #[command(after_help = "Example: made-open federation export-blocks --out blocks.csv")]
+    ExportBlocks(federation_blocks::Export),
 }
 
 impl Federation {
@@ -71,6 +84,9 @@ impl Federation {
                 };
                 retry(node, &which, *dry_run, *json).await
             }
+            Self::Block(block) => block.run(node).await,
+            Self::ImportBlocks(import) => import.run(node).await,
+            Self::ExportBlocks(export) => export.run(node).await,
         }
     }
 }

@@ -9,6 +9,7 @@ pub mod database_run;
 mod doctor;
 pub mod exit;
 mod federation;
+mod federation_blocks;
 mod jobs;
 mod kinds;
 mod log;

@@ -17,10 +17,11 @@ use crate::db::embedded::Embedded;
 use crate::db::{check, migrate, pool};
 use crate::domains::identity::{accounts, deletion};
 use crate::domains::ops::audit::attempts;
-use crate::domains::social::actors;
+use crate::domains::social::{actors, moderation};
 use crate::domains::vault::{keys, sealing};
 use crate::events;
 use crate::fed::apply::Applier;
+use crate::fed::changes::catch_up;
 use crate::fed::deliver::Deliverer;
 use crate::jobs::runner::Runner;
 use crate::node::Node;
@@ -105,6 +106,7 @@ pub fn run(config: &Config, serve: &Serve) -> anyhow::Result<()> {
             () = follow_catalogue(&node, &found.url) => None,
             () = events::react::follow(&node, &found.url) => None,
             () = shelf.follow(&found.url) => None,
+            () = catch_up::follow(&node) => None,
             () = &mut auditing => None,
             hung_up = reload_on_hangup(&node) => hung_up.map(|()| None)?,
             () = tidy_up(&gate) => None,
@@ -197,6 +199,7 @@ async fn make_ready(node: &Node, found: &open::Found, serve: &Serve) -> anyhow::
     }
     node.open().await?;
     deletion::at_start(node).await?;
+    moderation::settle_mode(node).await?;
     actors::at_start(node).await?;
     Ok(())
 }

@@ -9,8 +9,8 @@ use url::Url;
 use uuid::Uuid;
 
 use super::crypto::Algorithm;
-use super::keys;
 use super::vocab::{self, HUB, RFC9421};
+use super::{adapter, keys};
 use crate::base::{Error, Result};
 use crate::db::{Bind, Statement, Tx};
 
@@ -181,10 +181,10 @@ pub async fn document(tx: &mut Tx, actor: &Local) -> Result<Value> {
     let keys = keys::shown(tx, actor.id).await?;
     let domain = domain(tx)?;
     let base = base(tx)?;
-    Ok(write(actor, &keys, &domain, &base))
+    write(actor, &keys, &domain, &base)
 }
 
-fn write(actor: &Local, keys: &[keys::Shown], domain: &str, base: &str) -> Value {
+fn write(actor: &Local, keys: &[keys::Shown], domain: &str, base: &str) -> Result<Value> {
     let uri = &actor.uri;
     let own = |part: &str| Value::String(format!("{uri}/{part}"));
     let mut told = Map::new();
@@ -266,7 +266,7 @@ fn write(actor: &Local, keys: &[keys::Shown], domain: &str, base: &str) -> Value
     {
         say(
             "publicKey",
-            json!({ "id": rsa.key_uri, "owner": uri, "publicKeyPem": rsa.public_key }),
+            adapter::public_key(&rsa.key_uri, uri, &rsa.public_key)?,
         );
     }
     let methods: Vec<Value> = keys
@@ -305,23 +305,12 @@ fn write(actor: &Local, keys: &[keys::Shown], domain: &str, base: &str) -> Value
         }
     }
     say("mo:version", json!(actor.version));
-    Value::Object(told)
+    Ok(Value::Object(told))
 }
 
 /// What a deleted actor's or object's address answers with.
-pub fn tombstone(uri: &str, former_type: Option<&str>, deleted: DateTime<Utc>) -> Value {
-    let mut told = json!({
-        "@context": vocab::ACTIVITYSTREAMS,
-        "type": "Tombstone",
-        "id": uri,
-    });
-    if let Some(told) = told.as_object_mut() {
-        if let Some(former) = former_type {
-            told.insert("formerType".to_owned(), json!(former));
-        }
-        told.insert("deleted".to_owned(), json!(time(deleted)));
-    }
-    told
+pub fn tombstone(uri: &str, former_type: Option<&str>, deleted: DateTime<Utc>) -> Result<Value> {
+    adapter::tombstone(uri, former_type, &time(deleted))
 }
 
 /// A time as the wire has it.

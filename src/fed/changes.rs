@@ -1,5 +1,7 @@
 //! The changes feed (CONTRACT section 12, R15): what a hub's actors said, in order, for another hub that was away. Served
-//! here to the peer's own actor.
+//! here to the peer's own actor; reading those of others is `catch_up`'s.
+
+pub mod catch_up;
 
 use diesel::sql_types::{BigInt, Jsonb, Nullable};
 use serde_json::{Value, json};
@@ -19,9 +21,10 @@ pub enum Page {
     Gone,
 }
 
-/// What was said after a place in the feed and is for that host, with the text as it was sent.
+/// What was said after a place in the feed and is for that host, with the text as it was sent. With a limit of 0 only how
+/// far the feed reaches, for whoever begins to read it.
 pub async fn page(tx: &mut Tx, host: &str, after: i64, limit: i64) -> Result<Page> {
-    let limit = limit.clamp(1, MOST);
+    let limit = limit.clamp(0, MOST);
     let mut select = Statement::<Nullable<Jsonb>>::new("select hub.changes_after(");
     select
         .text(host)

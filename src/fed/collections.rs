@@ -170,9 +170,12 @@ pub async fn tombstone(tx: &mut Tx, uri: &str) -> Result<Option<Value>> {
     select.text(uri);
     let rows: Vec<(String, DateTime<Utc>)> =
         tx.as_hub(async |tx| tx.load(select.clone()).await).await?;
-    Ok(rows.into_iter().next().map(|(former, at)| {
-        super::actors::tombstone(uri, (!former.is_empty()).then_some(&former), at)
-    }))
+    rows.into_iter()
+        .next()
+        .map(|(former, at)| {
+            super::actors::tombstone(uri, (!former.is_empty()).then_some(&former), at)
+        })
+        .transpose()
 }
 
 /// Remember that something of ours is gone.

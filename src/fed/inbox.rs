@@ -17,6 +17,7 @@ use super::signature::Head;
 use crate::base::Result;
 use crate::node::Node;
 
+pub use author::is_proven;
 pub use checks::Checked;
 pub use origin::inside;
 

@@ -8,6 +8,7 @@
 //! is kept · `apply` what follows from it.
 
 pub mod actors;
+pub mod adapter;
 pub mod apply;
 pub mod changes;
 pub mod collections;
@@ -16,6 +17,7 @@ pub mod dead_letters;
 pub mod deliver;
 pub mod discovery;
 pub mod document;
+pub mod followers_sync;
 pub mod hosts;
 pub mod inbox;
 pub mod intake;

@@ -1,13 +1,11 @@
 //! Who asks to read: the actor of another server whose key signed the request, if nothing is held against him.
 
-use diesel::sql_types::{Bool, Text};
 use uuid::Uuid;
 
 use super::remote::keys::{self, Known};
 use super::signature::{self, Claim, Flaw, Head};
-use super::{policy, trust};
-use crate::base::{Caller, Result, clock};
-use crate::db::{Bind, Statement, Tx};
+use super::{adapter, policy, trust};
+use crate::base::{Result, clock};
 use crate::net::http::Budget;
 use crate::node::Node;
 
@@ -76,14 +74,9 @@ async fn is_signed_by(node: &Node, claim: &Claim, known: &Known, budget: &Budget
 }
 
 /// The server that an actor speaks for as a whole: its own actor does so, and only a hub's. None for everybody else.
-pub async fn hub_of(node: &Node, actor: Uuid) -> Result<Option<String>> {
-    let mut ask = Statement::<(Text, Bool)>::new(
-        "select host, hub.is_node_document(type, document) from public.ap_actors where kind is null and id = ",
-    );
-    ask.bind(Bind::Uuid(actor));
-    let rows: Vec<(String, bool)> = Tx::once(&node.db, &Caller::Hub, ask).await?;
-    Ok(rows
-        .into_iter()
-        .next()
-        .and_then(|(host, is_node)| is_node.then_some(host)))
+pub async fn hub_of(node: &Node, actor: &str) -> Result<Option<String>> {
+    let stored = adapter::stored(node, actor).await?;
+    Ok(stored
+        .filter(|stored| stored.is_node)
+        .map(|stored| stored.host))
 }

@@ -106,7 +106,7 @@ def person(name: str, bits: int = 2048, pem: str | None = None, **more: object) 
     document = {
         "@context": CONTEXT, "id": me, "type": "Person", "preferredUsername": name, "name": name,
         "inbox": f"{me}/inbox", "outbox": f"{me}/outbox", "followers": f"{me}/followers",
-        "publicKey": {"id": f"{me}#main-key", "owner": me, "publicKeyPem": pem or public},
+        "publicKey": {"id": f"{me}#main-key", "owner": me, "publicKeyPem": public if pem is None else pem},
         "assertionMethod": [{"id": f"{me}#seal", "type": "Multikey", "controller": me, "publicKeyMultibase": KeyUtil(private_key=seal).encode_multibase()}],
         **more,
     }

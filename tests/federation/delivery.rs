@@ -1,5 +1,7 @@
 //! What is said arrives: once in effect, in order, at everybody who is to have it and nobody else.
 
+mod answers;
+mod faults;
 mod speaker;
 
 use speaker::Speaker;

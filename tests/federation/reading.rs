@@ -575,8 +575,8 @@ async fn s_93_nothing_private_stands_in_a_public_answer() {
             let secret = format!("SECRET-{table}-{column}");
             let seeded = admin
                 .execute(
-                    &format!("update public.{table} set {column} = $1 where {key} = $2"),
-                    &[&secret, &alice.person.id],
+                    &format!("update public.{table} set {column} = $1 where {key}::text = $2"),
+                    &[&secret, &alice.person.id.to_string()],
                 )
                 .await;
             // What a constraint keeps is known by its form already.
@@ -717,10 +717,10 @@ pub async fn said(hub: &Hub, who: &Member, to: &[&str], is_public: bool) -> Stri
     admin
         .execute(
             "insert into ap_activities (id, uri, actor_id, type, object_uri, body, is_public, hosts) \
-             select $1, $2, a.id, 'Create', $3, $4, $5, coalesce((select array_agg(distinct o.host) from follows f \
+             select $1::text::uuid, $2, a.id, 'Create', $3, $4, $5, coalesce((select array_agg(distinct o.host) from follows f \
              join ap_actors o on o.id = f.actor_id where f.local_actor_id = a.id and f.direction = 'in' and f.state = 'accepted'), '{}') \
              from ap_actors a where a.uri = $6",
-            &[&id, &uri, &object, &body.to_string(), &is_public, &who.actor],
+            &[&id.to_string(), &uri, &object, &body.to_string(), &is_public, &who.actor],
         )
         .await
         .unwrap();

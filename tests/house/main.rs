@@ -7,6 +7,7 @@
     reason = "a test that panics has said what is wrong"
 )]
 
+mod adapter;
 mod containers;
 mod migrations;
 mod names;

@@ -235,22 +235,14 @@ impl Hub {
     pub async fn follows(&self, who: &Member, whom: &str) {
         self.rpc(&who.person, "follows_request", json!({ "actor": whom }))
             .await;
-        self.until(&format!("{} follows {whom}", who.handle), async || {
-            let rows = who
-                .person
-                .reads(
-                    &self.hub,
-                    "/rest/v1/follows?direction=eq.out&state=eq.accepted&select=id,actor:ap_actors(uri,preferred_username)",
-                )
-                .await;
-            let name = whom.trim_start_matches('@').split('@').next().unwrap();
-            rows.as_array()
-                .unwrap()
-                .iter()
-                .any(|row| row["actor"]["uri"] == whom || row["actor"]["preferred_username"] == name)
-                .then_some(())
-        })
-        .await;
+        let bare = whom.trim_start_matches('@');
+        let (name, host) = bare.split_once('@').unwrap_or((bare, ""));
+        let query = format!(
+            "select count(*) from follows f join ap_actors a on a.id = f.actor_id where f.direction = 'out' and f.state = 'accepted' \
+             and f.owner_id = '{}' and (a.uri = '{whom}' or (a.preferred_username = '{name}' and a.host = '{host}'))",
+            who.person.id
+        );
+        self.counts(&query, 1).await;
     }
 
     /// Somebody posts; the row as it is stored.

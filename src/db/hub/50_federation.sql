@@ -117,7 +117,7 @@ begin
 
     return query
     select d.id, d.activity_id, a.actor_id, a.key_id, d.host, d.inbox_url, d.lane, d.seq, d.attempts,
-        d.created_at < now() - interval '14 days', b.id, h.sig_scheme, h.failures,
+        d.created_at < now() - interval '14 days' and d.last_status is distinct from 401, b.id, h.sig_scheme, h.failures,
         extract(epoch from h.leased_until - now())::float8
     from unnest(mine) m (host)
     join ap_hosts h on h.host = m.host
@@ -204,7 +204,7 @@ create trigger follows_inbox_is_back after insert on public.follows
     for each row when (new.direction = 'in') execute function hub.inbox_is_back();
 
 -- Write down what became of deliveries, and what that says of their hosts. Only the holder of a host is believed.
--- told: [{id, word, wait, status, error}] with word done | again | later | dead | gone | refused;
+-- told: [{id, word, wait, status, error}] with word done | again | later | dead | dropped | gone | refused;
 -- later leaves its time alone because the host as a whole waits. health: [{host, word, wait, weight, scheme}] with word
 -- same | up | down, one for each host that is told of. Gives the hosts that were still the holder's.
 create or replace function hub.settle_deliveries(who text, told jsonb, health jsonb) returns setof text
@@ -240,8 +240,8 @@ begin
         select * from jsonb_to_recordset(told) t (id uuid, word text, wait float8, status int, error text)
     ), settled as (
         update ap_deliveries d set
-            state = case when t.word = 'done' then 'done' when t.word = 'dead' then 'dead' else 'waiting' end,
-            ended_at = case when t.word in ('done', 'dead') then now() end,
+            state = case when t.word in ('done', 'dead', 'dropped') then t.word else 'waiting' end,
+            ended_at = case when t.word in ('done', 'dead', 'dropped') then now() end,
             attempts = d.attempts + 1,
             next_at = case when t.word in ('again', 'refused', 'gone') then now() + t.wait * interval '1 second' else d.next_at end,
             last_status = t.status, last_error = t.error

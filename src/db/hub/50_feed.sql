@@ -34,8 +34,11 @@ declare
     head bigint := greatest(hub.changes_head(), after);
     found_bodies jsonb;
     last_seq bigint;
-    found_count int;
+    is_cut boolean;
 begin
+    if most = 0 then
+        return jsonb_build_object('head', hub.changes_head(), 'bodies', '[]'::jsonb);
+    end if;
     if after > highest then
         return null;
     end if;
@@ -45,9 +48,11 @@ begin
     then
         return null;
     end if;
-    select jsonb_agg(f.body order by f.seq), max(f.seq), count(*) into found_bodies, last_seq, found_count
+    select jsonb_agg(f.body order by f.seq), max(f.seq) into found_bodies, last_seq
     from (
-        select a.seq, a.body from ap_activities a join ap_actors s on s.id = a.actor_id
+        select p.seq, p.body from (
+        select a.seq, a.body, sum(octet_length(a.body)) over (order by a.seq) as whole, row_number() over (order by a.seq) as place
+        from ap_activities a join ap_actors s on s.id = a.actor_id
         where a.seq > after and a.seq <= head and a.tx < pg_snapshot_xmin(pg_current_snapshot())
           and s.suspended_at is null and (s.deleted_at is null or a.type = 'Delete')
           and (a.type = 'Delete' or not exists (select from ap_tombstones t where t.uri = a.object_uri))
@@ -59,13 +64,51 @@ begin
                 or exists (select from ap_actors o where o.host = for_host and o.kind is null and o.uri in (
                     select jsonb_path_query(a.body::jsonb, 'lax $.to[*]') #>> '{}'
                     union all select jsonb_path_query(a.body::jsonb, 'lax $.cc[*]') #>> '{}'))))
-        order by a.seq limit most
+        order by a.seq limit most + 1) p
+        -- No reader takes a longer document.
+        where p.place = 1 or p.place <= most and p.whole < 700000
     ) f;
+    is_cut := exists (select from ap_activities a where a.seq > last_seq and a.seq <= head);
     return jsonb_build_object('head', head, 'bodies', coalesce(found_bodies, '[]'),
-        'next', case when found_count = most and last_seq < head then last_seq end);
+        'next', case when is_cut then last_seq end);
 end
 $$;
 
+-- A server is a hub when one of its actors says so; its own actor says where its feed is.
+create or replace function hub.actor_teaches_host() returns trigger
+language plpgsql set search_path = pg_catalog, hub, public as $$
+declare
+    feed text := substring(new.uri from '^https?://[^/?#]+') || '/ap/changes';
+begin
+    insert into ap_hosts as h (host, is_hub, changes_url) values (new.host, true, feed)
+    on conflict (host) do update set is_hub = true, changes_url = excluded.changes_url
+    where not h.is_hub or h.changes_url is null;
+    return null;
+end
+$$;
+drop trigger if exists actor_teaches_host on public.ap_actors;
+create trigger actor_teaches_host after insert or update of is_hub on public.ap_actors
+    for each row when (new.is_hub and new.kind is null) execute function hub.actor_teaches_host();
+
+-- Hubs whose feed is to be read now, each by one process: all of them after a start, those never read, those that are ahead
+-- of what was read for a while (they told so with a delivery), and every six hours.
+create or replace function hub.claim_feeds(is_start boolean, most int) returns table (host text, changes_url text, cursor_in bigint)
+language sql volatile set search_path = pg_catalog, hub, public as $$
+    update ap_hosts h set cursor_at = now()
+    where h.id in (
+        select d.id from ap_hosts d
+        where d.is_hub and d.changes_url is not null
+          and coalesce((hub.host_policy(d.host)).policy, '') <> 'block'
+          and (d.cursor_at is null
+            or is_start and d.cursor_at < now() - interval '30 seconds'
+            or d.cursor_in is null and d.cursor_at < now() - interval '1 minute'
+            or d.head_seen > d.cursor_in and d.cursor_at < now() - interval '10 minutes'
+            or d.cursor_at < now() - interval '6 hours')
+        order by d.cursor_at nulls first limit most for update skip locked)
+    returning h.host, h.changes_url, h.cursor_in
+$$;
+
+grant execute on function hub.actor_teaches_host(), hub.claim_feeds(boolean, int) to service_role;
 grant execute on function hub.implements_contract(jsonb), hub.is_node_document(text, text), hub.changes_head(),
     hub.changes_after(text, bigint, int) to service_role;
 grant select on sequence public.ap_activities_seq_seq to service_role;

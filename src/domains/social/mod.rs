@@ -13,6 +13,7 @@ pub mod posts;
 pub mod reactions;
 pub mod reports;
 pub mod standing;
+pub mod sync;
 pub mod wire;
 
 use crate::kinds::verbs::Hook;
@@ -69,6 +70,7 @@ pub const DOMAIN: Domain = Domain {
         job!(actors::ShredKeys),
         job!(moderation::Settle),
         job!(moderation::Expire),
+        job!(sync::Followers),
     ],
     crons: &[
         Cron {

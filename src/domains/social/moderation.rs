@@ -2,6 +2,8 @@
 //! rule counts at once, wherever something comes in, goes out or is read; rows follow by a job that may be run again and
 //! again.
 
+pub mod lists;
+
 use diesel::sql_types::{BigInt, Bool, Jsonb, Nullable, Text};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};

@@ -14,6 +14,7 @@ pub fn sent(word: Word, took: Duration) {
     let outcome = match word {
         Word::Done => "done",
         Word::Dead => "dead",
+        Word::Dropped => "dropped",
         Word::Gone(_) | Word::Refused(_) => "refused",
         Word::Again(_) | Word::Later => "failed",
     };

@@ -294,6 +294,7 @@ impl Host {
         let own_wait = back_off::after(letter.attempts + 1);
         let (weight, word) = match answer.verdict {
             Verdict::Away(weight) => (weight, Word::Later),
+            Verdict::Unwanted => (0, Word::Dropped),
             Verdict::Ill => {
                 self.ill_in_a_row += 1;
                 let is_ill = self.failures > 0 || self.ill_in_a_row >= ILL_IN_A_ROW;

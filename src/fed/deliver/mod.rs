@@ -19,6 +19,7 @@ use futures_util::FutureExt as _;
 use moka::sync::Cache;
 use tokio::sync::{Notify, watch};
 use tokio::task::{JoinSet, LocalSet};
+use url::Url;
 use uuid::Uuid;
 
 pub use self::prune::PruneDeliveries;
@@ -27,7 +28,7 @@ use self::lanes::{Lanes, Width};
 use self::rows::{Due, Health, Told, Word};
 use self::send::{Answer, Letter};
 use super::keys::{self, Signer};
-use super::outbox;
+use super::{outbox, policy, trust};
 use crate::base::{Caller, Result};
 use crate::db::pool;
 use crate::net::http::Bytes;
@@ -164,7 +165,11 @@ impl Shared {
                 }
                 for letter in lanes.take() {
                     let node = self.node.clone();
+                    let unwanted = unwanted(&node, &letter).await;
                     under_way.spawn(async move {
+                        if let Some(answer) = unwanted {
+                            return (letter, answer);
+                        }
                         let sent = send::send(&node.net.peers, &letter);
                         let answer = AssertUnwindSafe(sent).catch_unwind().await;
                         (letter, answer.unwrap_or_else(|_| Answer::panicked()))
@@ -353,6 +358,21 @@ impl Shared {
             Err(error) => tracing::warn!(event = "lease_not_renewed", cause = %error),
         }
     }
+}
+
+/// Why a letter is not sent: its server was blocked since it was written.
+async fn unwanted(node: &Node, letter: &Letter) -> Option<Answer> {
+    let url = Url::parse(&letter.inbox).ok();
+    let other = url.as_ref().map(trust::host_key);
+    let other = other.filter(|host| *host != letter.host);
+    for host in [Some(letter.host.clone()), other].into_iter().flatten() {
+        match policy::is_blocked(node, &host).await {
+            Ok(false) => {}
+            Ok(true) => return Some(Answer::unwanted()),
+            Err(_) => return Some(Answer::unsent("the rules are not to be had")),
+        }
+    }
+    None
 }
 
 /// What may be sent in this order, and what must wait for others of its lane that are not at hand.

@@ -203,6 +203,8 @@ pub struct Told {
 pub enum Word {
     Done,
     Dead,
+    /// Nobody wants it sent any more.
+    Dropped,
     /// It and its lane wait this long.
     Again(Duration),
     /// It waits with its host.
@@ -308,6 +310,7 @@ impl Told {
         let (word, wait) = match self.word {
             Word::Done => ("done", Duration::ZERO),
             Word::Dead => ("dead", Duration::ZERO),
+            Word::Dropped => ("dropped", Duration::ZERO),
             Word::Later => ("later", Duration::ZERO),
             Word::Again(wait) => ("again", wait),
             Word::Gone(wait) => ("gone", wait),

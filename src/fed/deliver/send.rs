@@ -58,6 +58,8 @@ pub enum Verdict {
     Ill,
     /// One of the clocks is wrong.
     Skewed,
+    /// Nothing goes there any more.
+    Unwanted,
 }
 
 /// How a try ended.
@@ -78,10 +80,24 @@ pub struct Answer {
 impl Answer {
     /// Our own fault.
     pub fn panicked() -> Self {
+        Self::untold(Verdict::Ill, "panicked")
+    }
+
+    /// Its server was blocked since it was written.
+    pub fn unwanted() -> Self {
+        Self::untold(Verdict::Unwanted, "blocked")
+    }
+
+    /// It was not tried, for a reason that says nothing of its server.
+    pub fn unsent(why: &str) -> Self {
+        Self::untold(Verdict::Away(0), why)
+    }
+
+    fn untold(verdict: Verdict, why: &str) -> Self {
         Self {
-            verdict: Verdict::Ill,
+            verdict,
             status: None,
-            why: Some("panicked".to_owned()),
+            why: Some(why.to_owned()),
             wait: None,
             learned: None,
             took: Duration::ZERO,

@@ -32,7 +32,7 @@ pub async fn read(
         return reply::problem(&Error::Invalid(Box::new(told.status(400))));
     };
     let host = match who::reader(&node, &request).await {
-        Ok(Reader::Actor { id, .. }) => match readers::hub_of(&node, id).await {
+        Ok(Reader::Actor { uri, .. }) => match readers::hub_of(&node, &uri).await {
             Ok(Some(host)) => host,
             Ok(None) => return who::refused(&not_a_hub()),
             Err(error) => return reply::problem(&error),

@@ -7,8 +7,10 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use futures_util::StreamExt;
 use serde_json::json;
 
+use crate::domains::social::sync;
 use crate::fed::document::LONGEST;
 use crate::fed::inbox::{self, Posted, Refusal, Verdict};
+use crate::fed::intake::Via;
 use crate::fed::signature::{ACCEPT_SIGNATURE, Head};
 use crate::node::Node;
 use crate::web::gate::{self, Gate};
@@ -76,8 +78,14 @@ async fn take(
                 inbox::say_too_often(&taken);
                 return reply::problem(&error);
             }
+            let actor = (taken.via == Via::Signature).then(|| taken.actor_uri.clone());
             match inbox::keep(node, *taken).await {
-                Ok(()) => HttpResponse::Accepted().finish(),
+                Ok(()) => {
+                    if let Some(actor) = actor {
+                        hinted(node, &actor, &headers).await;
+                    }
+                    HttpResponse::Accepted().finish()
+                }
                 Err(error) => reply::problem(&error),
             }
         }
@@ -88,6 +96,21 @@ async fn take(
             }
             refused(&refusal)
         }
+    }
+}
+
+/// What stands beside the activity in headers of a request that its author signed.
+async fn hinted(node: &Node, actor: &str, headers: &[(String, String)]) {
+    let header = |name: &str| {
+        let (_, value) = headers.iter().find(|(known, _)| known == name)?;
+        Some(value.as_str())
+    };
+    let (head, followers) = (
+        header("mo-changes-head"),
+        header("collection-synchronization"),
+    );
+    if head.is_some() || followers.is_some() {
+        sync::heard(node, actor, head, followers).await;
     }
 }
 

@@ -154,7 +154,7 @@ async fn actor(node: &Node, id: Uuid, path: &str) -> Result<Found> {
             let here = format!("{}{path}", actors::base(tx)?);
             if actor.is_gone() && actor.uri == here {
                 let at = actor.deleted_at.unwrap_or(actor.updated_at);
-                let stone = actors::tombstone(&actor.uri, Some(&actor.of_type), at);
+                let stone = actors::tombstone(&actor.uri, Some(&actor.of_type), at)?;
                 return Ok(Found::Gone(stone));
             }
             if actor.uri != here || !is_readable(&actor) {
