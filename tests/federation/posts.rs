@@ -11,7 +11,7 @@ use crate::support::peer::{Actor, PUBLIC, Peers};
 pub struct Scene {
     pub hub: Hub,
     pub bob: Member,
-    pub peers: Peers,
+    _peers: Peers,
     pub ann: Actor,
     pub stranger: Actor,
     pub elsewhere: Actor,
@@ -27,7 +27,7 @@ impl Scene {
         let scene = Self {
             hub,
             bob,
-            peers,
+            _peers: peers,
             ann,
             stranger,
             elsewhere,
