@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::keys::{self, Retired, Signer};
 use super::proof;
 use super::vocab::{self, PUBLIC};
-use crate::base::{Error, Result};
+use crate::base::{Error, Result, clock};
 use crate::db::{Bind, Statement, Tx};
 
 /// Where deliverers hear that something was said.
@@ -88,7 +88,7 @@ async fn say(
         public_url.as_str().trim_end_matches('/')
     );
 
-    let now = Utc::now();
+    let now = clock::now();
     let mut activity = dressed(&outgoing, &uri, &signer.actor_uri, now)?;
     proof::prove(&mut activity, &signer.ed25519_id, &signer.ed25519, now)?;
     let body = match exactly
