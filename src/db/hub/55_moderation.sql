@@ -99,29 +99,29 @@ language plpgsql set search_path = pg_catalog, hub, public as $$
 declare
     rule constant text := coalesce((hub.host_policy(asked)).policy, '');
     touched bigint := 0;
-    some bigint;
+    moved bigint;
 begin
     if rule = 'block' then
         update ap_deliveries d set state = 'dropped', ended_at = now(), last_error = 'blocked'
         where d.id in (select w.id from ap_deliveries w where w.host = asked and w.state = 'waiting' limit most)
           and d.state = 'waiting';
-        get diagnostics some = row_count;
-        touched := touched + some;
+        get diagnostics moved = row_count;
+        touched := touched + moved;
         -- Frozen: it counts again if the block ends before it is forgotten.
         update ap_received r set next_at = now() + interval '50 years', reason = 'blocked'
         where r.id in (select w.id from ap_received w where w.host = asked and w.state = 'waiting'
             and w.reason is distinct from 'blocked' limit most) and r.state = 'waiting';
-        get diagnostics some = row_count;
-        touched := touched + some;
+        get diagnostics moved = row_count;
+        touched := touched + moved;
         delete from follows f where f.id in (
             select w.id from follows w join ap_actors a on a.id = w.actor_id where a.host = asked and a.kind is null limit most);
-        get diagnostics some = row_count;
-        touched := touched + some;
+        get diagnostics moved = row_count;
+        touched := touched + moved;
     else
         update ap_received r set next_at = now(), reason = null
         where r.id in (select w.id from ap_received w where w.host = asked and w.state = 'waiting' and w.reason = 'blocked' limit most);
-        get diagnostics some = row_count;
-        touched := touched + some;
+        get diagnostics moved = row_count;
+        touched := touched + moved;
     end if;
 
     update posts p set hidden_at = p.hidden_at, attachments = p.attachments
@@ -133,8 +133,8 @@ begin
             or (rule in ('limit', 'reject_media', 'block') and w.attachments <> '[]')
             or (rule not in ('limit', 'reject_media', 'block') and w.held_attachments is not null))
         limit most);
-    get diagnostics some = row_count;
-    return touched + some;
+    get diagnostics moved = row_count;
+    return touched + moved;
 end
 $$;
 
@@ -144,7 +144,7 @@ language plpgsql set search_path = pg_catalog, hub, public as $$
 declare
     it public.ap_actors;
     touched bigint := 0;
-    some bigint;
+    moved bigint;
 begin
     select * into it from ap_actors a where a.id = actor;
     if not found then
@@ -153,8 +153,8 @@ begin
     if it.suspended_at is not null then
         delete from follows f where f.id in (
             select w.id from follows w where w.actor_id = it.id or w.local_actor_id = it.id limit most);
-        get diagnostics some = row_count;
-        touched := touched + some;
+        get diagnostics moved = row_count;
+        touched := touched + moved;
         update ap_deliveries d set state = 'dropped', ended_at = now(), last_error = 'suspended'
         where d.state = 'waiting' and d.id in (
             select w.id from ap_deliveries w where w.state = 'waiting' and it.kind is null and w.inbox_url = it.inbox_url
@@ -162,8 +162,8 @@ begin
             select w.id from ap_activities x join ap_deliveries w on w.activity_id = x.id
             where it.kind is not null and x.actor_id = it.id and w.state = 'waiting'
             limit most);
-        get diagnostics some = row_count;
-        touched := touched + some;
+        get diagnostics moved = row_count;
+        touched := touched + moved;
     end if;
 
     update posts p set hidden_at = p.hidden_at
@@ -178,8 +178,8 @@ begin
             or exists (select from ap_actors o where o.id = w.author_actor_id
                 and (o.suspended_at is not null or o.silenced_at is not null)))
         limit most);
-    get diagnostics some = row_count;
-    return touched + some;
+    get diagnostics moved = row_count;
+    return touched + moved;
 end
 $$;
 
