@@ -25,6 +25,8 @@ mod inbox_owners;
 mod inbox_signatures;
 mod moderation;
 mod peers_payloads;
+mod posts;
+mod posts_private;
 mod reading;
 mod rig;
 mod ssrf;

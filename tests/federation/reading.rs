@@ -233,31 +233,32 @@ async fn documents_have_tags_and_are_read_by_head_as_well() {
 async fn what_is_gone_says_so_and_what_never_was_does_not() {
     let hub = Hub::start("a", "", &[]).await;
     let alice = hub.member("alice").await;
-    let id = alice.actor.rsplit('/').next().unwrap().to_owned();
-    hub.ask(&alice.actor).await;
-    hub.rpc(&alice.person, "actors_withdraw", json!({ "id": id }))
-        .await;
+    let agent = json!({ "name": "Errand" });
+    let agent = alice.person.adds(&hub.hub, "agents", agent).await;
+    let shown = json!({ "kind": "agent", "id": agent["id"], "handle": "errand" });
+    let shown = hub.rpc(&alice.person, "actors_publish", shown).await;
+    let uri = shown["uri"].as_str().unwrap().to_owned();
+    assert_eq!(hub.ask(&uri).await.status, 200);
+    let which = json!({ "id": shown["id"] });
+    hub.rpc(&alice.person, "actors_withdraw", which).await;
 
     let told = hub
         .until("the actor is gone", async || {
-            let told = hub.ask(&alice.actor).await;
+            let told = hub.ask(&uri).await;
             (told.status == 410).then_some(told)
         })
         .await;
     assert_eq!(told.header("content-type"), Some(ACTIVITY));
     let stone = told.json();
     assert_eq!(stone["type"], "Tombstone");
-    assert_eq!(stone["id"], json!(alice.actor));
-    assert_eq!(stone["formerType"], "Person");
+    assert_eq!(stone["id"], json!(uri));
+    assert_eq!(stone["formerType"], "Service");
     assert!(stone["deleted"].is_string());
     let mut keys: Vec<&String> = stone.as_object().unwrap().keys().collect();
     keys.sort();
     assert_eq!(keys, ["@context", "deleted", "formerType", "id", "type"]);
-    assert_eq!(
-        hub.ask(&format!("{}/outbox", alice.actor)).await.status,
-        404
-    );
-    let acct = format!("/.well-known/webfinger?resource=acct:alice@{}", hub.host);
+    assert_eq!(hub.ask(&format!("{uri}/outbox")).await.status, 404);
+    let acct = format!("/.well-known/webfinger?resource=acct:errand@{}", hub.host);
     assert_eq!(hub.ask(&acct).await.status, 404);
 
     for never in [

@@ -51,8 +51,9 @@ begin
     select jsonb_agg(f.body order by f.seq), max(f.seq) into found_bodies, last_seq
     from (
         select p.seq, p.body from (
-        select a.seq, a.body, sum(octet_length(a.body)) over (order by a.seq) as whole, row_number() over (order by a.seq) as place
-        from ap_activities a join ap_actors s on s.id = a.actor_id
+        select q.seq, q.body, sum(octet_length(q.body)) over (order by q.seq) as whole, row_number() over (order by q.seq) as place
+        from (
+        select a.seq, a.body from ap_activities a join ap_actors s on s.id = a.actor_id
         where a.seq > after and a.seq <= head and a.tx < pg_snapshot_xmin(pg_current_snapshot())
           and s.suspended_at is null and (s.deleted_at is null or a.type = 'Delete')
           and (a.type = 'Delete' or not exists (select from ap_tombstones t where t.uri = a.object_uri))
@@ -64,7 +65,7 @@ begin
                 or exists (select from ap_actors o where o.host = for_host and o.kind is null and o.uri in (
                     select jsonb_path_query(a.body::jsonb, 'lax $.to[*]') #>> '{}'
                     union all select jsonb_path_query(a.body::jsonb, 'lax $.cc[*]') #>> '{}'))))
-        order by a.seq limit most + 1) p
+        order by a.seq limit most + 1) q) p
         -- No reader takes a longer document.
         where p.place = 1 or p.place <= most and p.whole < 700000
     ) f;
@@ -92,7 +93,7 @@ create trigger actor_teaches_host after insert or update of is_hub on public.ap_
 
 -- Hubs whose feed is to be read now, each by one process: all of them after a start, those never read, those that are ahead
 -- of what was read for a while (they told so with a delivery), and every six hours.
-create or replace function hub.claim_feeds(is_start boolean, most int) returns table (host text, changes_url text, cursor_in bigint)
+create or replace function hub.claim_feeds(started timestamptz, most int) returns table (host text, changes_url text, cursor_in bigint)
 language sql volatile set search_path = pg_catalog, hub, public as $$
     update ap_hosts h set cursor_at = now()
     where h.id in (
@@ -100,7 +101,7 @@ language sql volatile set search_path = pg_catalog, hub, public as $$
         where d.is_hub and d.changes_url is not null
           and coalesce((hub.host_policy(d.host)).policy, '') <> 'block'
           and (d.cursor_at is null
-            or is_start and d.cursor_at < now() - interval '30 seconds'
+            or d.cursor_at < started
             or d.cursor_in is null and d.cursor_at < now() - interval '1 minute'
             or d.head_seen > d.cursor_in and d.cursor_at < now() - interval '10 minutes'
             or d.cursor_at < now() - interval '6 hours')
@@ -108,7 +109,7 @@ language sql volatile set search_path = pg_catalog, hub, public as $$
     returning h.host, h.changes_url, h.cursor_in
 $$;
 
-grant execute on function hub.actor_teaches_host(), hub.claim_feeds(boolean, int) to service_role;
+grant execute on function hub.actor_teaches_host(), hub.claim_feeds(timestamptz, int) to service_role;
 grant execute on function hub.implements_contract(jsonb), hub.is_node_document(text, text), hub.changes_head(),
     hub.changes_after(text, bigint, int) to service_role;
 grant select on sequence public.ap_activities_seq_seq to service_role;

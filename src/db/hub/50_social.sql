@@ -222,8 +222,9 @@ begin
         elsif it.origin_actor_id <> author then
             return query select 'not_owner', it.id;
             return;
-        elsif case when (p ->> 'by_version')::boolean and version <> it.version then version < it.version
-            else (updated, p ->> 'by') < (it.as_of, coalesce(it.told_by, '')) end
+        -- In parentheses: the first bare "then" would end the condition.
+        elsif (case when (p ->> 'by_version')::boolean and version <> it.version then version < it.version
+            else (updated, p ->> 'by') < (it.as_of, coalesce(it.told_by, '')) end)
         then
             return query select 'older', it.id;
             return;

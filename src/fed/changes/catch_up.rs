@@ -3,11 +3,13 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use diesel::sql_types::{BigInt, Nullable, Text};
 use serde_json::Value;
+use tokio::task::LocalSet;
 use url::Url;
 
-use crate::base::{Caller, Result};
+use crate::base::{Caller, Result, clock};
 use crate::db::{Bind, Statement, Tx};
 use crate::fed::document::Document;
 use crate::fed::inbox::{self, Checked};
@@ -39,14 +41,17 @@ struct Feed {
 
 /// Read feeds for as long as the process lives: all of them first, then those that have gone on.
 pub async fn follow(node: &Node) {
-    let mut is_start = true;
+    LocalSet::new().run_until(reading(node)).await;
+}
+
+async fn reading(node: &Node) {
+    let started = clock::now();
     let mut now = tokio::time::interval(EVERY);
     now.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         now.tick().await;
-        match claim(node, is_start).await {
+        match claim(node, started).await {
             Ok(feeds) => {
-                is_start = !feeds.is_empty() && is_start;
                 for feed in feeds {
                     told(&feed, Box::pin(read(node, &feed)).await);
                 }
@@ -66,14 +71,18 @@ fn told(feed: &Feed, read: Result<usize, Unreached>) {
     }
 }
 
-async fn claim(node: &Node, is_start: bool) -> Result<Vec<Feed>> {
+async fn claim(node: &Node, started: DateTime<Utc>) -> Result<Vec<Feed>> {
     if node.db.hub().public_url().is_none() {
         return Ok(Vec::new());
     }
-    let mut claim = Statement::<(Text, Text, Nullable<BigInt>)>::new(format!(
-        "select host, changes_url, cursor_in from hub.claim_feeds({is_start}, "
-    ));
-    claim.bind(Bind::Int(FEEDS)).sql("::int)");
+    let mut claim = Statement::<(Text, Text, Nullable<BigInt>)>::new(
+        "select host, changes_url, cursor_in from hub.claim_feeds(",
+    );
+    claim
+        .bind(Bind::Time(started))
+        .sql(", ")
+        .bind(Bind::Int(FEEDS))
+        .sql("::int)");
     let rows: Vec<(String, String, Option<i64>)> = Tx::once(&node.db, &Caller::Hub, claim).await?;
     Ok(rows
         .into_iter()
