@@ -457,7 +457,6 @@ impl Said {
         .await;
         self.activity(hub, "reject_follow", "Reject").await;
 
-
         let rows = hub
             .text("select id::text from ap_actors where kind = 'agent'")
             .await
