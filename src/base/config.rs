@@ -96,6 +96,10 @@ pub struct Config {
     /// After how many seconds without a word from the process that runs a job another takes it
     /// (`MADE_OPEN_JOBS_LEASE_SECONDS`).
     pub jobs_lease_seconds: u32,
+    /// How many deliveries are under way to one other server at a time (`MADE_OPEN_DELIVERIES_PER_HOST`).
+    pub deliveries_per_host: usize,
+    /// How many deliveries of this process are under way at a time (`MADE_OPEN_DELIVERIES_WIDTH`).
+    pub deliveries_width: usize,
     /// on lets the hub talk to peers on this machine, for tests (`MADE_OPEN_ALLOW_PRIVATE_PEERS`).
     #[serde(deserialize_with = "on_or_off")]
     pub allow_private_peers: bool,
@@ -173,6 +177,8 @@ struct Defaults {
     jobs_width: usize,
     jobs_pool: usize,
     jobs_lease_seconds: u32,
+    deliveries_per_host: usize,
+    deliveries_width: usize,
     allow_private_peers: bool,
     authorized_fetch: bool,
     federation_mode: FederationMode,
@@ -239,6 +245,8 @@ fn defaults() -> Defaults {
         jobs_width: 16,
         jobs_pool: 4,
         jobs_lease_seconds: 30,
+        deliveries_per_host: 4,
+        deliveries_width: 256,
         allow_private_peers: false,
         authorized_fetch: false,
         federation_mode: FederationMode::Open,

@@ -29,6 +29,7 @@ const REPLACEABLE: &[(&str, &str)] = &[
     ("50_actors", include_str!("hub/50_actors.sql")),
     ("50_graph", include_str!("hub/50_graph.sql")),
     ("50_social", include_str!("hub/50_social.sql")),
+    ("50_blocks", include_str!("hub/50_blocks.sql")),
     ("50_comms", include_str!("hub/50_comms.sql")),
     ("50_market", include_str!("hub/50_market.sql")),
     ("50_commons", include_str!("hub/50_commons.sql")),

@@ -205,6 +205,18 @@ pub const SETTINGS: &[Setting] = &[
     ),
     plain(
         PEERS,
+        "deliveries_per_host",
+        "number",
+        "How many deliveries are under way to one other server at a time. Who answers slowly or has just failed gets one.",
+    ),
+    plain(
+        PEERS,
+        "deliveries_width",
+        "number",
+        "How many deliveries of this process are under way at a time; slow servers never have more than half of them.",
+    ),
+    plain(
+        PEERS,
         "allow_private_peers",
         "on or off",
         "On: peers may be on this machine (127.0.0.0/8, ::1), speak plain http and have a port in their addresses; nothing \

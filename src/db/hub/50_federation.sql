@@ -155,12 +155,18 @@ $$;
 
 -- An inbox said that it is gone (410) or not there (404); three refusals over three days mean gone too. What waits for it is
 -- dropped but for one delivery, which looks again after a day. If it is still gone then, so are those who follow from there.
-create or replace function hub.refused_inbox(address text, probe uuid, is_gone boolean) returns void
+create or replace function hub.refused_inbox(address text, refused uuid[], is_gone boolean) returns void
 language plpgsql set search_path = pg_catalog, hub, public as $$
 declare
     known ap_inboxes;
+    probe constant uuid := (select min(r::text)::uuid from unnest(refused) r);
 begin
     select * into known from ap_inboxes i where i.inbox_url = address for update;
+    if known.gone_at is not null and known.look_again_at > now() then
+        -- Said or sent while the first answer was on its way; the look again is still to come.
+        update ap_deliveries d set state = 'dropped', ended_at = now() where d.id = any (refused);
+        return;
+    end if;
     if known.gone_at is not null then
         update ap_deliveries d set state = case when d.id = probe then 'dead' else 'dropped' end, ended_at = now()
         where d.inbox_url = address and d.state = 'waiting';
@@ -192,7 +198,7 @@ $$;
 
 -- Whoever asks to follow is there, whatever was heard of its inbox.
 create or replace function hub.inbox_is_back() returns trigger
-language plpgsql security definer set search_path = pg_catalog, hub, public as $$
+language plpgsql set search_path = pg_catalog, hub, public as $$
 begin
     delete from ap_inboxes i using ap_actors a
     where a.id = new.actor_id and i.inbox_url in (a.inbox_url, a.shared_inbox_url);
@@ -232,7 +238,7 @@ begin
         learned_at = case when n.scheme is null then h.learned_at else now() end
     from jsonb_to_recordset(health) n (host text, word text, wait float8, weight int, scheme text)
     where h.host = n.host and h.host = any (mine)
-      and (n.word = 'down' or n.scheme is distinct from coalesce(nullif(h.sig_scheme, n.scheme), n.scheme)
+      and (n.word = 'down' or n.scheme is not null and n.scheme <> h.sig_scheme
         or n.word = 'up' and (h.failures > 0 or h.retry_at is not null or h.unavailable_since is not null
             or h.last_ok_at is null or h.last_ok_at < now() - interval '1 minute'));
 
@@ -256,7 +262,7 @@ begin
     )
     select array_agg(s.id) into refused from settled s where s.word in ('gone', 'refused');
     if refused is not null then
-        perform hub.refused_inbox(d.inbox_url, min(d.id::text)::uuid, bool_or(d.last_status = 410))
+        perform hub.refused_inbox(d.inbox_url, array_agg(d.id), bool_or(d.last_status = 410))
         from ap_deliveries d where d.id = any (refused) group by d.inbox_url;
     end if;
 

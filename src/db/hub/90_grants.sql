@@ -38,7 +38,7 @@ grant execute on function hub.learn_actor(jsonb, jsonb) to service_role;
 grant execute on function hub.host_of(text), hub.host_policy(text),
     hub.publish_activity(uuid, text, uuid, text, text, text, text[], text[], boolean, boolean, text, uuid),
     hub.claim_deliveries(text, interval, uuid[], text[], int, int), hub.postpone_deliveries(uuid[]),
-    hub.settle_deliveries(text, jsonb, jsonb), hub.refused_inbox(text, uuid, boolean), hub.prune_deliveries() to service_role;
+    hub.settle_deliveries(text, jsonb, jsonb), hub.refused_inbox(text, uuid[], boolean), hub.prune_deliveries() to service_role;
 -- What is said by people elsewhere is written with the hub's own rights.
 grant select, insert, delete on hub.quote_permits to service_role;
 grant execute on function hub.take_post(jsonb), hub.take_reaction(uuid, text, text, text), hub.take_message(jsonb) to service_role;

@@ -5,7 +5,7 @@ use diesel::sql_types::{Jsonb, Nullable};
 use serde_json::Value;
 
 use super::notify::{self, News};
-use crate::base::{Result, text};
+use crate::base::text;
 use crate::db::{Bind, Statement, Tx};
 use crate::kinds::verbs::Later;
 use crate::node::work::Change;

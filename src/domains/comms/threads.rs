@@ -141,7 +141,9 @@ pub fn after_posts<'a>(tx: &'a mut Tx, verb: Verb, ids: &'a [String]) -> Later<'
     Box::pin(async move {
         for id in ids.iter().filter_map(|id| id.parse::<Uuid>().ok()) {
             if verb == Verb::Delete {
-                let base = actors::base(tx)?;
+                let Ok(base) = actors::base(tx) else {
+                    continue;
+                };
                 forget(tx, &format!("{base}/ap/posts/{id}"), None).await?;
             } else if let Some(said) = direct_post(tx, id).await? {
                 enter(tx, &said).await?;

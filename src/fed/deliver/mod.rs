@@ -79,8 +79,8 @@ impl Deliverer {
         let shared = Arc::new(Shared {
             lease: Duration::from_secs(u64::from(node.config.jobs_lease_seconds.max(3))),
             width: Width {
-                per_host: 4,
-                total: 256,
+                per_host: node.config.deliveries_per_host.max(1),
+                total: node.config.deliveries_width.max(2),
             },
             node,
             holder: format!("{}-{}", std::process::id(), Uuid::new_v4().simple()),

@@ -34,6 +34,8 @@ pub async fn on_post(tx: &mut Tx, heard: &Incoming) -> Result<Applied> {
     let applied = match verdict.as_str() {
         "new" | "changed" => Applied::Done,
         "repeated" => Applied::Repeated,
+        // Who asked for it has it, newer than what is shown.
+        "older" if is_fetched => Applied::Repeated,
         "older" => Applied::Ignored("older"),
         "not_wanted" => Applied::Ignored("not_wanted"),
         "deleted" => Applied::Ignored("deleted"),
