@@ -170,7 +170,16 @@ fn dressed(outgoing: &Outgoing, uri: &str, actor: &str, now: DateTime<Utc>) -> R
         return Err(Error::broken(anyhow::anyhow!("an activity is an object")));
     };
     let mut activity = Map::new();
-    activity.insert("@context".to_owned(), vocab::context().clone());
+    // An actor inside brings its keys, whose words only its own context explains (R9).
+    let shows_actor = given
+        .get("object")
+        .and_then(vocab::kind)
+        .is_some_and(vocab::is_actor);
+    let context = match shows_actor {
+        true => vocab::actor_context(),
+        false => vocab::context(),
+    };
+    activity.insert("@context".to_owned(), context.clone());
     activity.insert("id".to_owned(), uri.into());
     activity.insert("actor".to_owned(), actor.into());
     let published = now.to_rfc3339_opts(SecondsFormat::Millis, true);
