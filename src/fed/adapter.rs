@@ -74,7 +74,7 @@ type Found = (
 
 async fn look(db: &Db, uri: &str) -> Result<Option<Stored>> {
     let mut ask = Statement::<Sql>::new(
-        "select a.id, a.host, a.kind = 'node' or hub.is_node_document(a.type, a.document), a.uri, a.inbox_url, a.shared_inbox_url, \
+        "select a.id, a.host, coalesce(a.kind = 'node', false) or hub.is_node_document(a.type, a.document), a.uri, a.inbox_url, a.shared_inbox_url, \
          (select k.public_key from public.ap_keys k where k.actor_id = a.id and k.algorithm = 'rsa' and k.retired_at is null \
          order by k.created_at desc limit 1), a.document, a.deleted_at, a.last_fetched_at from public.ap_actors a where a.uri = ",
     );

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::keys::{self, Retired, Signer};
 use super::proof;
 use super::vocab::{self, PUBLIC};
-use crate::base::{Error, Result};
+use crate::base::{Error, Result, clock};
 use crate::db::{Bind, Statement, Tx};
 
 /// Where deliverers hear that something was said.
@@ -88,7 +88,7 @@ async fn say(
         public_url.as_str().trim_end_matches('/')
     );
 
-    let now = Utc::now();
+    let now = clock::now();
     let mut activity = dressed(&outgoing, &uri, &signer.actor_uri, now)?;
     proof::prove(&mut activity, &signer.ed25519_id, &signer.ed25519, now)?;
     let body = match exactly
@@ -170,7 +170,16 @@ fn dressed(outgoing: &Outgoing, uri: &str, actor: &str, now: DateTime<Utc>) -> R
         return Err(Error::broken(anyhow::anyhow!("an activity is an object")));
     };
     let mut activity = Map::new();
-    activity.insert("@context".to_owned(), vocab::context().clone());
+    // An actor inside brings its keys, whose words only its own context explains (R9).
+    let shows_actor = given
+        .get("object")
+        .and_then(vocab::kind)
+        .is_some_and(vocab::is_actor);
+    let context = match shows_actor {
+        true => vocab::actor_context(),
+        false => vocab::context(),
+    };
+    activity.insert("@context".to_owned(), context.clone());
     activity.insert("id".to_owned(), uri.into());
     activity.insert("actor".to_owned(), actor.into());
     let published = now.to_rfc3339_opts(SecondsFormat::Millis, true);

@@ -123,6 +123,16 @@ async fn every_command_answers_in_json() {
     said(&["vault", "check"], None);
     said(&["vault", "rotate"], None);
 
+    // Rules for other servers.
+    let held = said(&["federation", "block", "evil.example", "--yes"], None);
+    assert_eq!(held["policy"], "block");
+    let dry = said(
+        &["federation", "import-blocks", "-", "--dry-run"],
+        Some("loud.example\n"),
+    );
+    assert_eq!(dry["changes"][0]["domain"], "loud.example");
+    assert_eq!(said(&["federation", "export-blocks"], None)["rules"], 1);
+
     // Settings, mail, the schema, the whole.
     assert!(
         said(&["config", "show"], None)

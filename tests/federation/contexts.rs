@@ -93,8 +93,9 @@ fn r9_nothing_the_hub_says_is_without_a_meaning() {
         assert_eq!(answer["dropped"], json!([]), "{name}");
         let mut found = Vec::new();
         words(&answer["expanded"], &mut found);
+        let empty: Vec<&String> = found.iter().filter(|word| word.starts_with("_:")).collect();
+        assert!(empty.is_empty(), "{name}: {empty:?} have no meaning");
         for word in &found {
-            assert!(!word.starts_with("_:"), "{name}: {word} has no meaning");
             assert!(
                 word.starts_with('@') || word.contains("://"),
                 "{name}: {word} is no IRI"

@@ -1,4 +1,37 @@
--- Between actors: who has blocked whom, and whether somebody is to hear of what another does.
+-- Whom the hub has to do with: rules for servers, who has blocked whom, and whether somebody is to hear of what another does.
+
+-- The names that a rule for a server may stand under: its own with its port, without it, and those of the domains above.
+create or replace function hub.domains_above(host text) returns text[]
+language sql immutable parallel safe set search_path = pg_catalog as $$
+    select lower(rtrim(host, '.')) || coalesce((
+        select array_agg(array_to_string(parts[first:], '.'))
+        from (select string_to_array(rtrim(regexp_replace(lower(host), ':[0-9]+$', ''), '.'), '.') as parts) n,
+            generate_series(1, cardinality(parts)) first), '{}')
+$$;
+
+-- open | allowlist | off, as the hub was last started.
+create or replace function hub.federation_mode() returns text
+language sql stable set search_path = pg_catalog, hub as $$
+    select coalesce((select s.value #>> '{}' from hub.settings s where s.name = 'federation_mode'), 'open')
+$$;
+
+-- The rule that holds for a server: its own or that of the nearest domain above it, as long as it has not run out. Where only
+-- servers that are named take part, any other is as good as blocked (S-153).
+create or replace function hub.host_policy(host text) returns public.ap_domains
+language sql stable set search_path = pg_catalog, hub, public as $$
+    with mode as (select hub.federation_mode() as word),
+    rules as (
+        select d from ap_domains d
+        where d.domain = any (hub.domains_above(host)) and (d.expires_at is null or d.expires_at > now())
+    )
+    select case
+        when mode.word = 'off'
+            or (mode.word = 'allowlist' and not exists (select from rules r where (r.d).policy = 'allow'))
+        then jsonb_populate_record(null::ap_domains, jsonb_build_object('domain', host, 'policy', 'block'))
+        else (select r.d from rules r order by length((r.d).domain) desc limit 1)
+        end
+    from mode
+$$;
 
 -- Whom an actor of this hub has nothing to do with: whom his account has blocked, and who has blocked him.
 create or replace function hub.blocked_with(local_actor uuid) returns setof uuid

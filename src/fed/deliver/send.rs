@@ -8,6 +8,7 @@ use url::Url;
 use uuid::Uuid;
 
 use super::back_off;
+use crate::base::clock;
 use crate::fed::keys::Signer;
 use crate::fed::signature::{self, Scheme};
 use crate::net::http::{Bytes, Failure, Method, Peers, Refused, Reply, Request};
@@ -174,7 +175,7 @@ async fn post(
         Some(&letter.body),
         &signer.rsa_id,
         &signer.rsa,
-        Utc::now(),
+        clock::now(),
     );
     if let Some(head) = letter.head {
         headers.push(("mo-changes-head".to_owned(), head.to_string()));
@@ -216,7 +217,7 @@ fn wants_other_scheme(reply: &Reply) -> bool {
 /// What an answer means.
 fn read(reply: &Reply) -> Answer {
     let status = reply.status;
-    let now = Utc::now();
+    let now = clock::now();
     let wait = reply
         .header("retry-after")
         .and_then(|text| back_off::asked_for(text, now));
@@ -248,7 +249,7 @@ fn refused_twice(replies: &[&Reply; 2]) -> Answer {
     let [first, second] = replies;
     let apart = |reply: &Reply| {
         let date = DateTime::parse_from_rfc2822(reply.header("date")?).ok()?;
-        let apart = (Utc::now() - date.with_timezone(&Utc)).abs();
+        let apart = (clock::now() - date.with_timezone(&Utc)).abs();
         (reply.status == 401 && apart > SKEW).then_some(apart)
     };
     let mut answer = read(second);

@@ -188,7 +188,7 @@ pub fn door(path: &str) -> Door {
         Door::Rest
     } else if begins("/auth") {
         Door::Auth
-    } else if begins("/api") || begins("/ap") {
+    } else if begins("/api") {
         Door::Api
     } else if begins("/ap") || begins("/.well-known") || begins("/nodeinfo") || begins("/ns") {
         Door::Wire
