@@ -129,7 +129,7 @@ async fn a_block_written_as_a_row_is_a_block() {
     let (status, _) = hub
         .tries(&bob.person, "blocks_set", json!({ "actor": bob.handle }))
         .await;
-    assert_eq!(status, 422);
+    assert_eq!(status, 400);
     hub.counts("select count(*) from ap_activities where type = 'Block'", 1)
         .await;
     // Whom one has blocked is nobody else's business.

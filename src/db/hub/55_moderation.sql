@@ -213,7 +213,8 @@ begin
     new.snapshot := coalesce((
         select jsonb_agg(jsonb_build_object('uri', p.federated_ap_id, 'id', p.id, 'type', p.type, 'title', p.title, 'summary', p.summary,
             'content', left(p.content, 20000), 'attachments', p.attachments, 'published_at', p.published_at, 'edited_at', p.edited_at))
-        from (select q.* from public.posts q
+        from (select q.federated_ap_id, q.id, q.type, q.title, q.summary, q.content, q.attachments, q.published_at, q.edited_at
+            from public.posts q
             where q.federated_ap_id = any (new.objects) or q.url = any (new.objects) or q.id::text = any (new.objects)
             order by q.published_at limit 100) p), '[]');
     return new;
