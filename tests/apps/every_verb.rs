@@ -132,6 +132,7 @@ async fn every_command_answers_in_json() {
     );
     assert_eq!(dry["changes"][0]["domain"], "loud.example");
     assert_eq!(said(&["federation", "export-blocks"], None)["rules"], 1);
+    assert!(said(&["federation", "status"], None)["hosts"].is_array());
 
     // Settings, mail, the schema, the whole.
     assert!(

@@ -58,7 +58,7 @@ pub(super) fn start(
     for setting in [
         "listen_addresses=",
         "fsync=on",
-        "max_connections=60",
+        "max_connections=200",
         "shared_buffers=128MB",
         "timezone=UTC",
         "log_timezone=UTC",

@@ -89,7 +89,8 @@ begin
         if has.id is null or has.deleted_at is not null then
             return;
         end if;
-        -- Hidden is not gone: what is still there may be shown again.
+        -- Hidden is not gone: what is still there may be shown again. Whoever keeps its document is told.
+        perform pg_notify('hub_actors', has.id::text);
         return query select has.id, case when it is null or not it.is_there then 'gone' else 'hidden' end;
         return;
     end if;

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::base::config::FederationMode;
-use crate::base::{Caller, Error, Result};
+use crate::base::{Caller, Error, Result, clock};
 use crate::db::audit::{self, Note};
 use crate::db::{Bind, Statement, Tx};
 use crate::fed::{policy, trust};
@@ -42,7 +42,7 @@ pub async fn set_policy(tx: &mut Tx, input: SetPolicy) -> Result<Value> {
         let expected = format!("policy is one of {}.", POLICIES.join(", "));
         return Err(Error::invalid("hosts.policy", expected));
     }
-    if input.expires_at.is_some_and(|at| at <= chrono::Utc::now()) {
+    if input.expires_at.is_some_and(|at| at <= clock::now()) {
         return Err(Error::invalid(
             "hosts.expired",
             "expires_at lies in the past.",

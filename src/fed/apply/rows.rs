@@ -125,9 +125,9 @@ pub async fn claim(tx: &mut Tx) -> Result<Vec<Row>> {
 
 /// One waiting activity by its id, whether it is due or not; none while somebody else has it.
 pub async fn claim_one(tx: &mut Tx, id: Uuid) -> Result<Option<Row>> {
-    let mut claim = Statement::<Sql>::new(format!(
-        "with due as materialized (select r.* from public.ap_received r where r.state = 'waiting' and r.id = "
-    ));
+    let mut claim = Statement::<Sql>::new(
+        "with due as materialized (select r.* from public.ap_received r where r.state = 'waiting' and r.id = ",
+    );
     claim.bind(Bind::Uuid(id)).sql(format!(
         " for update skip locked) select {COLUMNS} from due r left join public.ap_actors a on a.uri = r.actor_uri"
     ));

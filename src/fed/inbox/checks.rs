@@ -123,7 +123,7 @@ impl Checked {
     }
 }
 
-/// `application/activity+json`, or JSON-LD with the profile of ActivityStreams (S-21).
+/// `application/activity+json`, or JSON-LD with the profile of `ActivityStreams` (S-21).
 fn is_activity_type(content_type: &str) -> bool {
     let mut parts = content_type.split(';').map(str::trim);
     let kind = parts.next().unwrap_or_default().to_ascii_lowercase();

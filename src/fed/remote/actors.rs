@@ -128,9 +128,12 @@ impl Told {
         is_fetched: bool,
     ) -> Result<Option<Uuid>> {
         let mut row = self.row.clone();
-        row["document"] = (document.len() <= LONGEST_KEPT).then_some(document).into();
-        row["handle"] = handle.into();
-        row["is_fetched"] = is_fetched.into();
+        if let Some(row) = row.as_object_mut() {
+            let short = (document.len() <= LONGEST_KEPT).then_some(document);
+            row.insert("document".to_owned(), short.into());
+            row.insert("handle".to_owned(), handle.into());
+            row.insert("is_fetched".to_owned(), is_fetched.into());
+        }
         let keys: Vec<Value> = self
             .keys
             .iter()

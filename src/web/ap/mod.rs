@@ -35,6 +35,8 @@ pub fn routes(routes: &mut web::ServiceConfig) {
         .route("/nodeinfo/{version}", web::get().to(well_known::nodeinfo))
         .route("/ns/hub/v1", web::get().to(well_known::context))
         .route("/@{handle}", web::get().to(well_known::profile))
+        .route("/posts/{id}", web::get().to(well_known::post))
+        .route("/interact", web::get().to(well_known::interact))
         .service(objects::reads("/ap/changes", changes::read))
         .service(objects::reads("/ap/actor", objects::node))
         .service(objects::reads("/ap/actor/{collection}", objects::of_node))

@@ -3,12 +3,15 @@
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
+use serde_json::Value;
+use uuid::Uuid;
 
 use super::objects;
 use crate::base::config::Signup;
 use crate::base::{Caller, Error, Result, text};
 use crate::fed::{actors, discovery, vocab};
 use crate::node::Node;
+use crate::node::incoming::Shown;
 use crate::web::{pages, reply};
 
 /// What WebFinger is asked.
@@ -146,10 +149,74 @@ pub async fn profile(
     let about = actor.summary.as_deref().map(text::html).unwrap_or_default();
     pages::page(
         200,
-        name,
+        &pages::escaped(name),
         &format!(
             "<p>@{}</p>\n{about}\n<p>Search for this address on your own server to follow.</p>",
             text::escaped(&address)
+        ),
+    )
+}
+
+/// `/posts/{id}`: the page of a public post, or its document for whoever asks for that.
+pub async fn post(
+    node: web::Data<Node>,
+    request: HttpRequest,
+    id: web::Path<String>,
+) -> HttpResponse {
+    let missing = || Error::missing("object.not_found", "There is nothing here.");
+    let (Some(shows), Ok(id)) = (node.shows("posts"), id.parse::<Uuid>()) else {
+        return pages::refusal(&missing());
+    };
+    let shown = node
+        .db
+        .read(&Caller::Anonymous, async |tx| (shows.show)(tx, id).await)
+        .await;
+    let object = match shown {
+        Ok(Some(Shown::Object {
+            object,
+            is_public: true,
+        })) => object,
+        Ok(_) => return pages::refusal(&missing()),
+        Err(error) => return pages::refusal(&error),
+    };
+    let said = |name: &str| object.get(name).and_then(Value::as_str).unwrap_or_default();
+    if objects::wants_activity(&request, false) {
+        return HttpResponse::SeeOther()
+            .insert_header((header::LOCATION, said("id")))
+            .insert_header((header::VARY, "Accept"))
+            .finish();
+    }
+    let title = match said("name") {
+        "" => "A post",
+        name => name,
+    };
+    // What a text says was cleaned when it was rendered; it is cleaned once more where it is shown.
+    pages::page(
+        200,
+        &pages::escaped(title),
+        &format!(
+            "{}\n<p><a href=\"{}\">Its author</a></p>",
+            text::clean(said("content")),
+            text::escaped(said("attributedTo"))
+        ),
+    )
+}
+
+/// What somebody wants to answer or follow from here.
+#[derive(Deserialize)]
+pub struct Interaction {
+    #[serde(default)]
+    uri: String,
+}
+
+/// `/interact?uri=…`: where other servers send a person of this hub who wants to follow or answer somebody there.
+pub async fn interact(asked: web::Query<Interaction>) -> HttpResponse {
+    pages::page(
+        200,
+        "Follow or answer from this hub",
+        &format!(
+            "<p>Look this address up in the app that you use with this hub:</p>\n<p><code>{}</code></p>",
+            text::escaped(&asked.uri)
         ),
     )
 }

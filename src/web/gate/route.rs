@@ -82,6 +82,8 @@ const ROUTES: &[(&str, Use)] = &[
     ("/.well-known/nodeinfo", Use::Page),
     ("/nodeinfo/{}", Use::Page),
     ("/@{}", Use::Page),
+    ("/posts/{}", Use::Page),
+    ("/interact", Use::Page),
     ("/rest/v1", Use::Rows),
     ("/rest/v1/", Use::Rows),
     ("/rest/v1/rpc/{}", Use::Rows),

@@ -103,14 +103,15 @@ fn form(token: &str, alert: &str) -> String {
         .replace("{token}", &escaped(token))
 }
 
-/// A page with a title.
+/// A page; title and body are HTML already.
 pub fn page(status: u16, title: &str, body: &str) -> HttpResponse {
     HttpResponse::build(reply::code(status))
         .content_type("text/html; charset=utf-8")
         .body(LAYOUT.replace("{title}", title).replace("{body}", body))
 }
 
-fn escaped(text: &str) -> String {
+/// Text as a page writes it.
+pub fn escaped(text: &str) -> String {
     text.chars()
         .map(|c| match c {
             '&' => "&amp;".to_owned(),

@@ -693,7 +693,8 @@ async fn who_has_received_a_thing_is_known_and_what_was_refused_may_be_tried_aga
     refuses.plan([Answer::status(202)]);
     let admin = hub.hub.database.admin().await;
     let owned = format!(
-        "update ap_actors set row_id = '{}' where id = '{}'",
+        "update ap_actors set row_id = gen_random_uuid() where kind = 'user' and row_id = '{0}'; \
+         update ap_actors set row_id = '{0}' where id = '{1}'",
         bruno.id, speaker.id
     );
     admin.batch_execute(&owned).await.unwrap();
