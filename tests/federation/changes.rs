@@ -170,7 +170,7 @@ async fn r15_nothing_is_served_that_an_open_transaction_may_still_come_before() 
     let page = read.reader.get(&read.url("?after=0")).await.json();
     assert_eq!(
         ids(&page),
-        [first.clone()],
+        std::slice::from_ref(&first),
         "what came later waits for the slow one"
     );
     let head = page["mo:head"].as_i64().unwrap();

@@ -211,7 +211,7 @@ impl Said {
         said.posts(hub, &alice, &bob).await;
         said.collections(hub, &alice).await;
         said.discovery(hub, &alice).await;
-        said.ends(hub, &alice, &bob).await;
+        said.ends(hub, &alice).await;
         let feed = format!("{}/ap/changes?after=0&limit=1", hub.public);
         said.put("changes_page", reader.get(&feed).await.json());
         said
@@ -433,7 +433,7 @@ impl Said {
     }
 
     /// Whatever ends something.
-    async fn ends(&mut self, hub: &Hub, alice: &Member, bob: &Actor) {
+    async fn ends(&mut self, hub: &Hub, alice: &Member) {
         let rows = alice
             .person
             .reads(&hub.hub, "/rest/v1/follows?direction=eq.out&select=id")

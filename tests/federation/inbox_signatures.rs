@@ -360,7 +360,7 @@ async fn s_21_s_22_s_57_s_79_s_80_what_is_no_activity_is_refused_at_the_door() {
         (with("\"@id\":\"https://evil.example/\""), 400, "doubled_key"),
         ("[".repeat(1_000_000), 400, "too_deep"),
         (format!("{}{}", "{\"a\":".repeat(100_000), "}".repeat(100_000)), 400, "too_deep"),
-        (format!("{{{}\"id\":1}}", (0..60_000).map(|n| format!("\"{n}\":[],")).collect::<String>()), 400, "too_many_values"),
+        (format!("{{\"id\":[{}0]}}", "0,".repeat(120_000)), 400, "too_many_values"),
         (with(&format!("\"x\":\"{}\"", "x".repeat(1_048_576))), 413, "too_long"),
         (with("\"x\":\"\\u0000\""), 400, "nul_in_text"),
         ("[]".to_owned(), 400, "not_an_object"),

@@ -96,7 +96,11 @@ impl Hub {
         let hub = TestHub {
             url,
             data_dir,
-            http: Client::builder().no_proxy().build().unwrap(),
+            http: Client::builder()
+                .no_proxy()
+                .pool_max_idle_per_host(0)
+                .build()
+                .unwrap(),
             anon: said["token"].as_str().unwrap().to_owned(),
             first_link,
             process,

@@ -928,6 +928,7 @@ pub fn client() -> reqwest::Client {
         .no_proxy()
         .dns_resolver(Arc::new(Here))
         .redirect(reqwest::redirect::Policy::none())
+        .pool_max_idle_per_host(0)
         .build()
         .unwrap());
     CLIENT.with(Clone::clone)

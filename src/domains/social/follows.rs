@@ -1,7 +1,7 @@
 //! Following and being followed: asked for, answered, taken back. Between two of this hub there is one row on each side and
 //! nothing is sent; towards others the request travels and the row waits for the answer.
 
-use diesel::sql_types::{Bool, Jsonb, Nullable};
+use diesel::sql_types::{Bool, Jsonb, Nullable, Uuid as SqlUuid};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -245,6 +245,16 @@ pub async fn between(
         .sql(" and f.direction = ")
         .text(direction);
     found(tx, select).await
+}
+
+/// Whether anybody of this hub follows an actor.
+pub async fn is_followed(tx: &mut Tx, actor: Uuid) -> Result<bool> {
+    let mut select = Statement::<SqlUuid>::new(
+        "select id from public.follows where direction = 'out' and state = 'accepted' and actor_id = ",
+    );
+    select.bind(Bind::Uuid(actor)).sql(" limit 1");
+    let rows: Vec<Uuid> = tx.as_hub(async |tx| tx.load(select.clone()).await).await?;
+    Ok(!rows.is_empty())
 }
 
 /// The row of a follow that went out or came in under this address.

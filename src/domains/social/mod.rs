@@ -117,6 +117,6 @@ pub const DOMAIN: Domain = Domain {
         hears!(Blocked => blocks::on_blocked),
         hears!(BlockUndone => blocks::on_block_undone),
         hears!(Flagged => reports::on_flagged),
+        hears!(PassedOn => wire::on_passed_on),
     ],
-    ..Domain::EMPTY
 };

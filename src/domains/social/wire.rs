@@ -151,3 +151,11 @@ async fn asked_for(tx: &mut Tx, heard: &Incoming) -> Result<Option<Follow>> {
         None => Ok(None),
     }
 }
+
+/// A group passed something of somebody else on: it counts when one of ours follows the group.
+pub async fn on_passed_on(tx: &mut Tx, heard: &Incoming) -> Result<Applied> {
+    Ok(match follows::is_followed(tx, heard.author.id).await? {
+        true => Applied::Done,
+        false => Applied::Ignored("not_followed"),
+    })
+}

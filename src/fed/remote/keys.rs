@@ -3,6 +3,7 @@
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use diesel::sql_types::{Bool, Text, Uuid as SqlUuid};
@@ -42,7 +43,7 @@ const MOST: u64 = 20_000;
 const AT_ONCE: usize = 50;
 
 /// A key, and whose it is.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Known {
     pub key: PublicKey,
     pub owner: String,
@@ -130,13 +131,25 @@ impl Keys {
 /// A key by its id.
 pub async fn find(node: &Node, key_id: &str, budget: &Budget) -> Result<Arc<Known>, Unreached> {
     let keys = Keys::of(node);
+    // New is a key only for whoever fetched it; those who find it in the cache later may have to ask again.
+    let was_fetched = AtomicBool::new(false);
     let looked = keys.found.get_with_by_ref(key_id, async {
         match look(node, &keys, key_id, budget).await {
-            Ok(known) => Found::Known(Arc::new(known)),
+            Ok(known) => {
+                was_fetched.store(known.is_new, Ordering::Relaxed);
+                Found::Known(Arc::new(Known {
+                    is_new: false,
+                    ..known
+                }))
+            }
             Err(why) => Found::Not(why),
         }
     });
     match Box::pin(looked).await {
+        Found::Known(known) if was_fetched.load(Ordering::Relaxed) => Ok(Arc::new(Known {
+            is_new: true,
+            ..(*known).clone()
+        })),
         Found::Known(known) => Ok(known),
         Found::Not(why) => Err(why),
     }
@@ -262,7 +275,7 @@ async fn fetched(
     })
 }
 
-/// Who a key says that it belongs to: a key alone, or the stub of an actor around it (GoToSocial).
+/// Who a key says that it belongs to: a key alone, or the stub of an actor around it (`GoToSocial`).
 fn owner_of<'a>(document: &'a Value, key_id: &str) -> Option<&'a str> {
     let named = |key: &'a Value| {
         let is_it = key.get("id").and_then(Value::as_str) == Some(key_id);

@@ -89,7 +89,7 @@ fn is_own_host(node: &Node, host: &str) -> bool {
     url.is_some_and(|url| trust::host_key(url) == host)
 }
 
-/// Whether it is an actor who is known here.
+/// Whether it is an actor or an object that is known here.
 async fn is_known(node: &Node, named: &str) -> Result<bool> {
     let mut ask =
         Statement::<SqlUuid>::new("select id from public.ap_actors where deleted_at is null and ");
@@ -100,7 +100,11 @@ async fn is_known(node: &Node, named: &str) -> Result<bool> {
             .sql(" and lower(preferred_username) = lower(")
             .text(user)
             .sql(")"),
-        None => ask.sql("uri = ").text(named),
+        None => ask
+            .sql("uri = ")
+            .text(named)
+            .sql(" union all select id from public.posts where federated_ap_id = ")
+            .text(named),
     };
     ask.sql(" limit 1");
     let found: Vec<Uuid> = Tx::once(&node.db, &Caller::Hub, ask).await?;

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::audience::{self, Audience};
 use super::{Post, wire};
-use crate::base::{Caller, Error, Result};
+use crate::base::{Caller, Error, Result, clock};
 use crate::db::{Bind, Statement, Tx};
 use crate::domains::social::actors as people;
 use crate::domains::social::groups;
@@ -70,7 +70,7 @@ async fn say(tx: &mut Tx, post: &Post, was_looked: bool) -> Result<()> {
             .in_reply_to
             .as_deref()
             .is_some_and(|uri| uri.contains("://"));
-    if !was_looked && !(audience.unknown.is_empty() && is_answered_known) {
+    if !was_looked && (!audience.unknown.is_empty() || !is_answered_known) {
         let order = Order {
             owner: Some(owner),
             ..Order::default()
@@ -230,7 +230,7 @@ pub async fn take_back(tx: &mut Tx, uri: &str) -> Result<()> {
         .and_then(vocab::kind)
         .unwrap_or("Note")
         .to_owned();
-    let at = actors::time(chrono::Utc::now());
+    let at = actors::time(clock::now());
     let outgoing = Outgoing {
         actor: author.id,
         activity: json!({ "type": "Delete", "object": { "type": "Tombstone", "id": uri, "formerType": former, "deleted": at } }),
