@@ -178,8 +178,15 @@ async fn s_82_one_activity_is_worth_so_many_requests() {
 #[tokio::test]
 async fn an_object_that_is_only_named_is_fetched() {
     let (hub, bob, peers, ann) = rig(&[]).await;
-    let note = ann.note("<p>by name</p>", &[PUBLIC, &bob.actor], json!({ "tag": [{ "type": "Mention", "href": bob.actor, "name": "@bob" }] }));
-    let create = ann.activity("Create", json!({ "object": note["id"], "to": [PUBLIC, bob.actor] }));
+    let note = ann.note(
+        "<p>by name</p>",
+        &[PUBLIC, &bob.actor],
+        json!({ "tag": [{ "type": "Mention", "href": bob.actor, "name": "@bob" }] }),
+    );
+    let create = ann.activity(
+        "Create",
+        json!({ "object": note["id"], "to": [PUBLIC, bob.actor] }),
+    );
     assert_eq!(ann.send(&hub.shared_inbox(), &create).await.status, 202);
     let came = ended(&hub, create["id"].as_str().unwrap()).await;
     assert_eq!(came, "done");

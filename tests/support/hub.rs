@@ -56,10 +56,7 @@ impl TestHub {
             database,
             data_dir,
             // No connection is kept: a hub that was killed and is back would be spoken to over a dead one.
-            http: Client::builder()
-                .pool_max_idle_per_host(0)
-                .build()
-                .unwrap(),
+            http: Client::builder().pool_max_idle_per_host(0).build().unwrap(),
             anon,
             first_link,
             process,

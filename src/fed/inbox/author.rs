@@ -66,17 +66,25 @@ pub(super) async fn known(
                     allowed(&by)?;
                     return Err(passed_on(node, checked, &by, recipient));
                 }
-                Err(Stop::Refuse(refusal)) if refusal.status == 401 => refusal,
+                Err(Stop::Refuse(refusal))
+                    if refusal.status == 401 || (refusal.status == 503 && has_proof) =>
+                {
+                    refusal
+                }
                 Err(stop) => return Err(stop),
             }
         }
         Ok(None) => Refusal::new(401, "unsigned"),
         Err(flaw) => Refusal::new(flaw.status(), flaw.reason()),
     };
-    if refusal.status == 401 && has_proof {
-        return by_proof(node, checked, &budget).await;
+    if !has_proof || !matches!(refusal.status, 401 | 503) {
+        return Err(refusal.into());
     }
-    Err(refusal.into())
+    match by_proof(node, checked, &budget).await {
+        // Nobody can say yet whether the signature fits: that word is kinder than the proof's.
+        Err(Stop::Refuse(_)) if refusal.status == 503 => Err(refusal.into()),
+        told => told,
+    }
 }
 
 /// Who signed the request.
