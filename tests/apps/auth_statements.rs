@@ -130,6 +130,9 @@ fn statements(log: &str) -> Vec<String> {
         "update public.job_records",
         "hub.journal",
         "rule",
+        "claim_feeds",
+        "ap_deliveries",
+        "ap_received",
     ];
     done.retain(|transaction| {
         !transaction

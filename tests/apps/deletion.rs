@@ -359,6 +359,20 @@ async fn gone_after_a_week_and_what_others_share_stays_without_the_name() {
     assert_eq!(wish(&hub, &ada, json!({})).await.0, 200);
     a_week_later(&hub, &admin).await;
 
+    // Her actor says that it is gone a moment later.
+    for _ in 0..100 {
+        if number(
+            &admin,
+            &format!("select count(*) from ap_actors where row_id = '{a}'"),
+        )
+        .await
+            == 0
+        {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+
     // Nothing that names her is left in any table of the hub, but opaque ids in the journal and the log.
     let tables = admin
         .query(

@@ -278,15 +278,24 @@ pub async fn go(tx: &mut Tx, actor: &Local) -> Result<()> {
         also: everybody,
         is_private: false,
     };
-    outbox::publish(tx, outgoing).await?;
+    let said = outbox::publish(tx, outgoing).await?;
     collections::bury(tx, &actor.uri, &actor.uri, &actor.of_type, true).await?;
+    // What is left names nobody: neither whom it stood for nor what he was called or said.
     let mut close = Statement::new(
         "update public.ap_actors set deleted_at = now(), name = null, summary = null, icon_url = null, properties = '[]', \
-         also_known_as = '{}', user_id = null where id = ",
+         also_known_as = '{}', user_id = null, url = null, preferred_username = 'gone', row_id = gen_random_uuid() where id = ",
     );
     close.bind(Bind::Uuid(actor.id));
-    tx.as_hub(async |tx| tx.run(close.clone()).await.map(drop))
-        .await
+    let mut forget = Statement::new("delete from public.ap_activities where actor_id = ");
+    forget
+        .bind(Bind::Uuid(actor.id))
+        .sql(" and id <> ")
+        .bind(Bind::Uuid(said.id));
+    tx.as_hub(async |tx| {
+        tx.run(close.clone()).await?;
+        tx.run(forget.clone()).await.map(drop)
+    })
+    .await
 }
 
 /// One actor of each server that ever got something of this one.

@@ -131,7 +131,7 @@ fn s_23_s_24_s_25_an_embedded_object_is_its_authors_or_nothing() {
     );
     assert_eq!(
         of(says("Create", note(json!({ "id": null })))),
-        Read::Ignore("no_object")
+        Read::Ignore("no_id")
     );
 }
 

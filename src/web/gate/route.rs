@@ -284,7 +284,7 @@ mod tests {
         assert_eq!(door("/restaurant"), Door::Page);
         assert_eq!(door("/auth/v1/token"), Door::Auth);
         assert_eq!(door("/api/kinds"), Door::Api);
-        assert_eq!(door("/ap/inbox"), Door::Api);
+        assert_eq!(door("/ap/inbox"), Door::Wire);
         assert_eq!(door("/apple"), Door::Page);
         assert_eq!(door("/"), Door::Page);
     }
