@@ -1,3 +1,4 @@
+# Usage: scripts/bench federation
 """Figures of deliveries, in units of one RSA signature of this machine: hub and database together, to peers in a process
 of their own that answer 202. Nothing here is timed that a peer does."""
 import json, pathlib, signal, subprocess, sys, time, urllib.request
