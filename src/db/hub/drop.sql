@@ -1,5 +1,5 @@
--- What the replaceable SQL made and the migrations do not know: policies and views, which would hold tables back,
--- and the triggers of the hub.
+-- What the replaceable SQL made and the migrations do not know: policies, views and functions, which would
+-- hold tables back, and the triggers of the hub.
 do $$
 declare
     found record;
@@ -14,6 +14,12 @@ begin
     for found in select c.relname, t.tgname from pg_trigger t join pg_class c on c.oid = t.tgrelid
                  where c.relnamespace = 'public'::regnamespace and not t.tgisinternal loop
         execute format('drop trigger %I on public.%I', found.tgname, found.relname);
+    end loop;
+    -- Functions that give rows of a table hold it back too.
+    for found in select p.oid::regprocedure as name from pg_proc p join pg_type t on t.oid = p.prorettype
+                 join pg_class c on c.oid = t.typrelid
+                 where p.pronamespace = 'hub'::regnamespace and c.relnamespace = 'public'::regnamespace loop
+        execute format('drop function %s cascade', found.name);
     end loop;
 end
 $$;
