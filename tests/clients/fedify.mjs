@@ -165,9 +165,14 @@ function serve(onRequest) {
 
 // --- sending -------------------------------------------------------------------------------------
 
+/** As Fedify sends it: compacting shortens the name of everybody, and proofs are made over the whole one. */
+function wire(json) {
+  return JSON.stringify(json).replaceAll('"as:Public"', JSON.stringify(PUBLIC_COLLECTION.href));
+}
+
 async function post(name, json, inbox, scheme) {
   const [rsa] = await ctx.getActorKeyPairs(name);
-  const plain = new Request(inbox, { method: "POST", headers: { "content-type": "application/activity+json" }, body: JSON.stringify(json) });
+  const plain = new Request(inbox, { method: "POST", headers: { "content-type": "application/activity+json" }, body: wire(json) });
   const spec = SPECS[scheme] ?? SPECS.cavage;
   const request = await signRequest(plain, rsa.privateKey, rsa.keyId, { spec });
   if (scheme === "proof") request.headers.set("signature", request.headers.get("signature").replace(/signature="..../, 'signature="AAAA'));
