@@ -115,6 +115,9 @@ pub fn run(config: &Config, serve: &Serve) -> anyhow::Result<()> {
         if let Some(status) = ended {
             handle.stop(false).await;
             cord.pull();
+            // Their threads end before the runtime does; there is nothing left to write down.
+            let ends = async { tokio::join!(applier.stop(), deliverer.stop()) };
+            drop(tokio::time::timeout(Duration::from_secs(1), ends).await);
             bail!("the database ended by itself ({status}); its log is postgres.log in the data directory");
         }
         note("Stopping: finishing what is under way …");

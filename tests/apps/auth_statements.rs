@@ -130,7 +130,10 @@ fn statements(log: &str) -> Vec<String> {
         "update public.job_records",
         "hub.journal",
         "rule",
-        "claim_feeds",
+        "hub.claim_",
+        "hub.settle_actor",
+        "ap_actors",
+        "ap_keys",
         "ap_deliveries",
         "ap_received",
     ];

@@ -15,10 +15,12 @@ begin
                  where c.relnamespace = 'public'::regnamespace and not t.tgisinternal loop
         execute format('drop trigger %I on public.%I', found.tgname, found.relname);
     end loop;
-    -- Functions that give rows of a table hold it back too.
-    for found in select p.oid::regprocedure as name from pg_proc p join pg_type t on t.oid = p.prorettype
+    -- Functions that take or give rows of a table of federation hold it back too.
+    for found in select distinct p.oid::regprocedure as name from pg_proc p
+                 join pg_type t on t.oid = p.prorettype or t.oid = any (p.proargtypes::oid[])
                  join pg_class c on c.oid = t.typrelid
-                 where p.pronamespace = 'hub'::regnamespace and c.relnamespace = 'public'::regnamespace loop
+                 where p.pronamespace = 'hub'::regnamespace and c.relnamespace = 'public'::regnamespace
+                 and c.relname like 'ap\_%' loop
         execute format('drop function %s cascade', found.name);
     end loop;
 end
