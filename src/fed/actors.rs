@@ -358,17 +358,6 @@ pub async fn spoken_for(tx: &mut Tx, user: Uuid, actor: Uuid) -> Result<bool> {
     Ok(!rows.is_empty())
 }
 
-/// Names and inboxes of actors by their addresses, for those that are known.
-pub async fn known(tx: &mut Tx, uris: &[String]) -> Result<Vec<(Uuid, String)>> {
-    let mut select = Statement::<(SqlUuid, Text)>::new(
-        "select id, uri from public.ap_actors where deleted_at is null and uri = any (",
-    );
-    select
-        .bind(Bind::Texts(uris.iter().cloned().map(Some).collect()))
-        .sql(")");
-    tx.as_hub(async |tx| tx.load(select.clone()).await).await
-}
-
 /// Who runs a group, as actors.
 pub async fn officers(tx: &mut Tx, group: &Local) -> Result<Vec<String>> {
     let Some(row) = group.row_id else {

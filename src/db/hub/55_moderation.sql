@@ -13,20 +13,6 @@ drop trigger if exists domains_changed on public.ap_domains;
 create trigger domains_changed after insert or update or delete on public.ap_domains
     for each statement execute function hub.domains_changed();
 
--- What is held of an actor: suspended, hidden (blocked with his server), limited, or nothing.
-create or replace function hub.standing_of(actor public.ap_actors) returns text
-language plpgsql stable set search_path = pg_catalog, hub, public as $$
-declare
-    rule constant text := case when actor.kind is null then (hub.host_policy(actor.host)).policy end;
-begin
-    return case
-        when actor.suspended_at is not null then 'suspended'
-        when rule = 'block' then 'blocked'
-        when actor.silenced_at is not null or rule = 'limit' then 'limited'
-        end;
-end
-$$;
-
 -- A post from elsewhere is hidden as long as its author's standing says so, and its media stay where they are while his
 -- server's are refused; what is held back is kept.
 create or replace function hub.posts_shield() returns trigger
@@ -241,7 +227,7 @@ create trigger reports_told after insert or update of status on public.reports
     for each row execute function hub.reports_told();
 
 grant execute on function hub.heard_authors() to anon, authenticated, service_role;
-grant execute on function hub.domains_above(text), hub.federation_mode(), hub.standing_of(public.ap_actors), hub.hosts_below(text),
+grant execute on function hub.domains_above(text), hub.federation_mode(), hub.hosts_below(text),
     hub.settle_host(text, int), hub.settle_standing(uuid, int), hub.cut_follows(uuid, uuid),
     hub.blocked_with(uuid), hub.is_blocked_between(uuid, uuid), hub.hears_of(uuid, uuid) to service_role;
 grant select, insert, delete on hub.blocked_by, hub.ended_blocks to service_role;

@@ -12,7 +12,6 @@ pub mod mutes;
 pub mod posts;
 pub mod reactions;
 pub mod reports;
-pub mod retention;
 pub mod standing;
 pub mod sync;
 pub mod wire;
@@ -69,7 +68,6 @@ pub const DOMAIN: Domain = Domain {
         job!(actors::CatchUp),
         job!(posts::publish::Address),
         job!(actors::ShredKeys),
-        job!(retention::Forget),
         job!(moderation::Settle),
         job!(moderation::Expire),
         job!(sync::Followers),
@@ -79,11 +77,6 @@ pub const DOMAIN: Domain = Domain {
             name: "social.catch_up",
             schedule: "17 * * * *",
             job: "social.catch_up",
-        },
-        Cron {
-            name: "social.forget",
-            schedule: "29 4 * * *",
-            job: "social.forget",
         },
         Cron {
             name: "social.shred_keys",
