@@ -144,3 +144,30 @@ $$;
 drop trigger if exists exchanges_stay on public.exchanges;
 create trigger exchanges_stay before delete on public.exchanges
     for each row execute function hub.exchanges_stay();
+
+-- Keep what stands behind an exchange, all of it, under the lock of its row.
+create or replace function hub.keep_deal(p jsonb) returns void
+language plpgsql set search_path = pg_catalog, public, hub as $$
+declare
+    d constant hub.deals := jsonb_populate_record(null::hub.deals, p);
+begin
+    insert into hub.deals select d.*
+    on conflict (exchange_id) do update set terms = d.terms, community = d.community, counter = d.counter, accept_uri = d.accept_uri,
+        agreement_uri = d.agreement_uri, agreement = d.agreement, agreement_now = d.agreement_now,
+        agreement_version = d.agreement_version, is_reserved = d.is_reserved, is_bound = d.is_bound, is_held = d.is_held,
+        is_booked = d.is_booked;
+end
+$$;
+
+-- Set these columns of an exchange and leave the others.
+create or replace function hub.set_exchange(one uuid, p jsonb) returns void
+language plpgsql set search_path = pg_catalog, public, hub as $$
+declare
+    r public.exchanges;
+begin
+    select jsonb_populate_record(e, p) into r from public.exchanges e where e.id = one;
+    update public.exchanges e set status = r.status, reason = r.reason, counter = r.counter, progress = r.progress,
+        own_verdict = r.own_verdict, other_verdict = r.other_verdict, accepted_at = r.accepted_at, federated_ap_id = r.federated_ap_id
+    where e.id = one;
+end
+$$;

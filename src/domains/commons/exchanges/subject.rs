@@ -1,0 +1,114 @@
+//! What is answered by an offer: a listing or a declaration, of this hub or of another.
+
+use diesel::sql_types::{Nullable, Uuid as SqlUuid};
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::base::amount::Amount;
+use crate::base::{Result, clock};
+use crate::db::{Bind, Statement, Tx};
+use crate::domains::commons::declarations::{self, Declaration, publish};
+use crate::domains::market::listings;
+use crate::domains::market::terms::Terms;
+
+/// What somebody may answer.
+#[derive(Clone, Debug)]
+pub struct Subject {
+    /// `listings` or `declarations`.
+    pub kind: &'static str,
+    pub id: Uuid,
+    pub uri: String,
+    pub terms: Terms,
+    /// Whose it is, if he has an account here.
+    pub owner: Option<Uuid>,
+    /// Who declared it.
+    pub actor: Uuid,
+    pub is_open: bool,
+    /// How it is exchanged, in words of a row.
+    pub mode: String,
+    pub community: Option<String>,
+}
+
+impl Subject {
+    /// Whether it stands in an exchange as what is offered.
+    pub fn offers(&self) -> bool {
+        super::bargain::proposer_gives(&self.terms)
+    }
+}
+
+/// By which name, and for whom, it is looked for.
+#[derive(Clone, Copy, Debug)]
+pub enum Named<'a> {
+    /// What the caller may read, by id or address.
+    Seen(&'static str, &'a str),
+    /// Of this hub, by address, whoever asks.
+    Own(&'a str),
+}
+
+/// Look for it.
+pub async fn find(tx: &mut Tx, named: Named<'_>) -> Result<Option<Subject>> {
+    match named {
+        Named::Seen("declarations", name) => match declarations::seen(tx, name).await? {
+            Some(it) => of_declaration(tx, it).await,
+            None => Ok(None),
+        },
+        Named::Seen(_, name) => match seen_listing(tx, name).await? {
+            Some(uri) => of_listing(tx, &uri).await,
+            None => Ok(None),
+        },
+        Named::Own(uri) => match declarations::by_uri(tx, uri).await? {
+            Some(it) if it.owner_id.is_some() => of_declaration(tx, it).await,
+            Some(_) => Ok(None),
+            None => Ok(of_listing(tx, uri)
+                .await?
+                .filter(|subject| subject.owner.is_some())),
+        },
+    }
+}
+
+async fn of_declaration(tx: &mut Tx, it: Declaration) -> Result<Option<Subject>> {
+    let Ok(terms) = it.terms() else {
+        return Ok(None);
+    };
+    let actor = match (it.owner_id, it.origin_actor_id) {
+        (Some(owner), _) => publish::author(tx, &it, owner)
+            .await?
+            .map(|author| author.id),
+        (None, origin) => origin,
+    };
+    let (Some(actor), Some(uri)) = (actor, it.federated_ap_id.clone()) else {
+        return Ok(None);
+    };
+    let community = it.raw.as_ref().map_or_else(
+        || it.community.clone(),
+        |raw| {
+            raw.get("mo:community")
+                .and_then(|value| value.as_str())
+                .map(str::to_owned)
+        },
+    );
+    Ok(Some(Subject {
+        kind: "declarations",
+        id: it.id,
+        uri,
+        terms,
+        owner: it.owner_id,
+        actor,
+        is_open: it.is_open(clock::now()),
+        mode: declarations::wire::mode(&it).to_owned(),
+        community,
+    }))
+}
+
+/// The address of a listing that the caller may read.
+async fn seen_listing(tx: &mut Tx, named: &str) -> Result<Option<String>> {
+    let mut ask = Statement::<(SqlUuid, Nullable<diesel::sql_types::Text>)>::new(
+        "select l.id, l.federated_ap_id from public.listings l where ",
+    );
+    match named.parse::<Uuid>() {
+        Ok(id) => ask.sql("l.id = ").bind(Bind::Uuid(id)),
+        Err(_) => ask.sql("l.federated_ap_id = ").text(named),
+    };
+    let rows: Vec<(Uuid, Option<String>)> = tx.load(ask).await?;
+    Ok(rows.into_iter().next().and_then(|(_, uri)| uri))
+}
