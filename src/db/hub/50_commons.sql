@@ -1,4 +1,4 @@
--- Commons: the states of declarations and exchanges, who the parties of an exchange are, and books that balance.
+-- Commons: the states of declarations and exchanges, and who the parties of an exchange are.
 
 -- Declarations of other hubs follow what their hub says.
 drop trigger if exists declarations_step on public.declarations;
@@ -88,6 +88,7 @@ create trigger exchanges_step before insert or update of status on public.exchan
           "in_progress": ["completed", "cancelled", "disputed"],
           "disputed": ["in_progress", "completed", "cancelled"],
           "cancelled": ["in_progress", "completed", "disputed"],
+<<<<<<< HEAD
           "withdrawn": ["accepted"], "expired": ["accepted", "withdrawn"],
           "completed": [], "rejected": []}', '{proposed}');
 
@@ -123,3 +124,6 @@ $$;
 drop trigger if exists ledger_entries_balance on public.ledger_entries;
 create constraint trigger ledger_entries_balance after insert on public.ledger_entries
     deferrable initially deferred for each row execute function hub.ledger_balance();
+=======
+          "completed": [], "rejected": [], "withdrawn": [], "expired": []}', '{proposed}');
+>>>>>>> main

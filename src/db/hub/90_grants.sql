@@ -45,3 +45,13 @@ grant execute on function hub.take_post(jsonb), hub.take_reaction(uuid, text, te
 -- What stands behind exchanges is nobody's to read but the hub's.
 grant select, insert, update, delete on hub.deals, hub.deal_documents to service_role;
 grant execute on function hub.take_declaration(jsonb), hub.lock_deal(uuid), hub.keep_deal(jsonb), hub.set_exchange(uuid, jsonb) to service_role;
+-- The books are kept with the hub's own rights.
+grant select, insert, update, delete on hub.ledger_holds to service_role;
+grant execute on function hub.ledger_account(text, uuid, text, uuid, numeric), hub.ledger_line(uuid, text, numeric),
+    hub.ledger_may_owe(uuid, text, numeric, numeric), hub.ledger_release(text), hub.treasury_of(uuid),
+    hub.ledger_reserve(text, text, uuid, text, uuid, numeric, numeric, numeric),
+    hub.ledger_transfer(text, uuid, text, uuid, text, uuid, numeric, text, text, uuid, text, numeric, numeric),
+    hub.ledger_issue(text, uuid, text, numeric, text, text) to service_role;
+grant select, insert, update, delete on hub.reputation_facts to service_role;
+grant execute on function hub.trust_in(bytea, text, uuid), hub.settle_reputation(uuid, text),
+    hub.note_reputation(uuid, text, text, text, boolean) to service_role;
