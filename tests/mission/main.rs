@@ -10,4 +10,6 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod exchanges;
 mod reputation;
+mod trade;

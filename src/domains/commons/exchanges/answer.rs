@@ -50,9 +50,7 @@ pub async fn accept(tx: &mut Tx, input: Named1) -> Result<Value> {
         .ok_or_else(|| refused("not_active"))?;
 
     effects::reserve(tx, &mut deal, &subject).await?;
-    if deal.kept.payer.as_deref() == Some("proposer") {
-        money::hold(tx, &mut deal).await?;
-    }
+    money::bind(tx, &mut deal, Side::Proposer).await?;
     let base = actors::base(tx)?;
     let uri = format!("{base}/ap/agreements/{}", deal.row.id);
     deal.row.accepted_at = Some(now);

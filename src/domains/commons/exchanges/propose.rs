@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::bargain::{self, Bargain};
 use super::state::Side;
 use super::subject::{self, Named, Subject};
-use super::{By, Kept, Party, enter, is_blocked, keep, locked, mine, money, party, refused, shown, wire};
+use super::{Kept, Party, enter, is_blocked, keep, locked, mine, money, party, refused, shown, wire};
 use crate::base::amount::Amount;
 use crate::base::{Error, Result, clock};
 use crate::db::{Bind, Statement, Tx};
@@ -243,9 +243,7 @@ pub async fn ask_for(
     let mut deal = locked(tx, id)
         .await?
         .ok_or_else(|| Error::broken(anyhow::anyhow!("the exchange is not there")))?;
-    if deal.kept.payer.as_deref() == Some("asker") {
-        money::hold(tx, &mut deal).await?;
-    }
+    money::bind(tx, &mut deal, Side::Asker).await?;
     super::tell(tx, &deal, "proposed").await?;
     Ok(shown(&deal))
 }
@@ -438,9 +436,5 @@ pub async fn counter(tx: &mut Tx, input: Counter) -> Result<Value> {
         counters: Some(deal.kept.offer_uri.clone()),
         context: Some(deal.kept.context.clone()),
     };
-    let answer = ask_for(tx, &me, &subject, own.as_ref(), ask).await?;
-    if deal.proposer.is_local() {
-        drop(super::by_uri(tx, By::Offer(&deal.kept.offer_uri)).await?);
-    }
-    Ok(answer)
+    ask_for(tx, &me, &subject, own.as_ref(), ask).await
 }

@@ -1,14 +1,11 @@
 //! What is answered by an offer: a listing or a declaration, of this hub or of another.
 
 use diesel::sql_types::{Nullable, Uuid as SqlUuid};
-use serde_json::json;
 use uuid::Uuid;
 
-use crate::base::amount::Amount;
 use crate::base::{Result, clock};
 use crate::db::{Bind, Statement, Tx};
 use crate::domains::commons::declarations::{self, Declaration, publish};
-use crate::domains::market::listings;
 use crate::domains::market::terms::Terms;
 
 /// What somebody may answer.
@@ -111,4 +108,9 @@ async fn seen_listing(tx: &mut Tx, named: &str) -> Result<Option<String>> {
     };
     let rows: Vec<(Uuid, Option<String>)> = tx.load(ask).await?;
     Ok(rows.into_iter().next().and_then(|(_, uri)| uri))
+}
+
+/// A listing as something that may be answered.
+async fn of_listing(_: &mut Tx, _: &str) -> Result<Option<Subject>> {
+    Ok(None)
 }
