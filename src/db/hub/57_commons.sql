@@ -165,7 +165,7 @@ language plpgsql set search_path = pg_catalog, public, hub as $$
 declare
     r public.exchanges;
 begin
-    select jsonb_populate_record(e, p) into r from public.exchanges e where e.id = one;
+    select (jsonb_populate_record(e, p)).* into r from public.exchanges e where e.id = one;
     update public.exchanges e set status = r.status, reason = r.reason, counter = r.counter, progress = r.progress,
         own_verdict = r.own_verdict, other_verdict = r.other_verdict, accepted_at = r.accepted_at, federated_ap_id = r.federated_ap_id
     where e.id = one;
