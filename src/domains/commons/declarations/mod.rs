@@ -16,13 +16,9 @@ use uuid::Uuid;
 use crate::base::amount::Amount;
 use crate::base::{Error, Result};
 use crate::db::{Bind, Statement, Tx};
-use crate::domains::market::terms::{Intent, Purpose, Quantity, Terms};
-
-/// What stands for hours that are given and taken.
-pub const TIME_CREDIT: &str = "https://w3id.org/made-open/hub/v1#TimeCredit";
-
-/// What stands for whatever the two agree on.
-pub const ANY_RECIPROCITY: &str = "https://w3id.org/made-open/hub/v1#AnyReciprocity";
+use crate::domains::market::terms::{
+    ANY_RECIPROCITY, Intent, Purpose, Quantity, TIME_CREDIT, Terms, currency_uri,
+};
 
 /// A row of `declarations`.
 #[derive(Clone, Debug, Deserialize)]
@@ -121,7 +117,7 @@ impl Declaration {
             "time_banking" => Some(asked(TIME_CREDIT.to_owned(), "hour", price)),
             "monetary" => {
                 let currency = self.price_currency.as_deref().unwrap_or("EUR");
-                let uri = crate::domains::market::terms::currency_uri(currency);
+                let uri = currency_uri(currency);
                 Some(asked(uri, "one", price))
             }
             _ => Some(asked(ANY_RECIPROCITY.to_owned(), "one", None)),

@@ -3,10 +3,10 @@
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 
-use super::{ANY_RECIPROCITY, Declaration, TIME_CREDIT};
+use super::Declaration;
 use crate::base::amount::scale;
 use crate::base::text;
-use crate::domains::market::terms::{Purpose, Terms, unit_of};
+use crate::domains::market::terms::{ANY_RECIPROCITY, Purpose, TIME_CREDIT, Terms, unit_of};
 use crate::domains::social::posts::read::addressed;
 use crate::domains::social::posts::text::tag_url;
 use crate::fed::actors::{Local, time};

@@ -4,8 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::base::amount::{Amount, scale};
-use crate::domains::commons::declarations::TIME_CREDIT;
-use crate::domains::market::terms::{Intent, Purpose, Quantity, Terms, unit_of};
+use crate::domains::market::terms::{Intent, Purpose, Quantity, TIME_CREDIT, Terms, unit_of};
 use crate::fed::vocab;
 
 /// One side of a bargain.
