@@ -11,5 +11,6 @@
 mod support;
 
 mod exchanges;
+mod receipts;
 mod reputation;
 mod trade;

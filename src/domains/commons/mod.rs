@@ -3,6 +3,7 @@
 pub mod declarations;
 pub mod exchanges;
 pub mod ledger;
+pub mod receipts;
 pub mod reputation;
 
 use crate::node::domain::Domain;
@@ -20,6 +21,7 @@ pub const DOMAIN: Domain = Domain {
         action!("exchanges"."withdraw", "Take an own offer back, unless it was accepted.", ["id": "uuid"] => exchanges::answer::withdraw),
         action!("exchanges"."confirm", "Sign how an exchange went: fulfilled, cancelled or disputed.", ["id": "uuid", "verdict": "text", "note": "text"] => exchanges::confirm::confirm),
         action!("exchanges"."progress", "Tell the other party how far an accepted exchange is.", ["id": "uuid", "progress": "text"] => exchanges::confirm::progress),
+        action!("receipts"."file", "All that was signed of an exchange, as one file that made-open receipt verify checks.", ["id": "uuid"] => receipts::file),
         action!("ledger"."give", "Give hours or credits to an account or a treasury of this hub, without an exchange.", ["to": "uuid", "amount": "text", "unit": "text", "memo": "text"] => ledger::give),
         action!("ledger"."issue", "Bring credits into being; for developers.", ["to": "uuid", "amount": "text", "memo": "text", "reference": "text"] => ledger::issue),
         action!(reads "ledger"."mine", "What the caller has, owes and has promised.", [] => ledger::mine),
