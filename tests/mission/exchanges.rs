@@ -380,7 +380,7 @@ async fn s_137_of_two_acceptances_at_once_one_wins() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_promises_more_hours_than_he_may() {
-    let market = Market::open_with(&[("MADE_OPEN_CREDIT_LIMIT", "3")]).await;
+    let market = Market::open_with(&[("MADE_OPEN_TIME_CREDIT_LIMIT", "3")]).await;
     let ask = |hours: u32| {
         json!({ "decl_type": "offer", "title": format!("{hours} hours"), "exchange_type": "time_banking", "quantity": hours, "unit": "hour" })
     };

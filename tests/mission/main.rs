@@ -10,6 +10,10 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod crossings;
+mod declarations;
+mod exchange_faults;
+mod exchange_forgeries;
 mod exchanges;
 mod receipts;
 mod reputation;
