@@ -236,6 +236,18 @@ pub async fn part(
                     _ => Ok(Found::Nothing),
                 };
             }
+            // Some things are shown in another form as well, under an address of its own.
+            if let Some(form) = node.shows(&format!("{path}/{collection}")) {
+                return Ok(match (form.show)(tx, id).await? {
+                    Some(Shown::Object {
+                        object,
+                        is_public: true,
+                    }) => Found::Open(object),
+                    Some(Shown::Object { object, .. }) => Found::Closed(object),
+                    Some(Shown::Gone(stone)) => Found::Gone(stone),
+                    None => Found::Nothing,
+                });
+            }
             let shows = node.shows(&path);
             let Some((shows, part)) = shows.and_then(|shows| Some((shows, shows.part?))) else {
                 return Ok(Found::Nothing);
