@@ -418,3 +418,132 @@ async fn nobody_promises_more_hours_than_he_may() {
     market.offers(json!({ "declaration": other })).await;
     market.is_quiet().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s_137_the_stock_of_a_listing_is_promised_given_back_and_sold_out() {
+    let market = Market::open().await;
+    let (a, b) = (&market.a, &market.b);
+    let row = market
+        .alice
+        .person
+        .adds(
+            &a.hub,
+            "listings",
+            json!({ "listing_type": "physical", "title": "Chairs", "status": "active", "price_type": "fixed", "price_amount": 20,
+                "price_currency": "EUR", "quantity": 2 }),
+        )
+        .await;
+    let uri = row["federated_ap_id"].as_str().unwrap().to_owned();
+    b.counts(
+        &format!("select count(*) from listings where federated_ap_id = '{uri}'"),
+        1,
+    )
+    .await;
+    let left = async |quantity: &str| {
+        let wanted = format!("select count(*) from listings where federated_ap_id = '{uri}' \
+            and coalesce(raw #>> '{{publishes,availableQuantity,hasNumericalValue}}', '-') = '{quantity}'");
+        b.counts(&wanted, 1).await;
+    };
+    left("2").await;
+
+    // Three want the two.
+    let mut all = Vec::new();
+    for _ in 0..3 {
+        all.push(market.offers(json!({ "listing": uri })).await);
+    }
+    // More than there are is no offer.
+    let (status, body) = b
+        .tries(
+            &market.bruno.person,
+            "exchanges_propose",
+            json!({ "listing": uri, "quantity": 3 }),
+        )
+        .await;
+    assert_eq!((status, &body["code"]), (409, &json!("exchange.over_stock")), "{body}");
+    let accept = |id: &str| {
+        let input = json!({ "id": id });
+        let (hub, who) = (a, &market.alice.person);
+        async move { hub.tries(who, "exchanges_accept", input).await.0 }
+    };
+    let (one, two, three) = tokio::join!(accept(&all[0].1), accept(&all[1].1), accept(&all[2].1));
+    let mut statuses = [one, two, three];
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 200, 409]);
+    left("0").await;
+
+    // One is given back, the other is sold; then the last one goes.
+    let mut accepted = Vec::new();
+    for (his, hers) in &all {
+        let query = format!("select status from exchanges where id = '{hers}'");
+        if a.text(&query).await.as_deref() == Some("accepted") {
+            stands(b, his, "accepted").await;
+            accepted.push((his.clone(), hers.clone()));
+        }
+    }
+    market.bruno_says(&accepted[0].0, "cancelled").await;
+    market
+        .both_stand(&accepted[0].0, &accepted[0].1, "cancelled")
+        .await;
+    left("1").await;
+    market.bruno_says(&accepted[1].0, "fulfilled").await;
+    market.alice_says(&accepted[1].1, "fulfilled").await;
+    market
+        .both_stand(&accepted[1].0, &accepted[1].1, "completed")
+        .await;
+    let (his, hers) = all
+        .iter()
+        .find(|pair| !accepted.contains(pair))
+        .unwrap()
+        .clone();
+    a.rpc(
+        &market.alice.person,
+        "exchanges_accept",
+        json!({ "id": hers }),
+    )
+    .await;
+    market.both_stand(&his, &hers, "accepted").await;
+    market.bruno_says(&his, "fulfilled").await;
+    market.alice_says(&hers, "fulfilled").await;
+    market.both_stand(&his, &hers, "completed").await;
+    b.counts(
+        &format!(
+            "select count(*) from listings where federated_ap_id = '{uri}' and status = 'sold'"
+        ),
+        1,
+    )
+    .await;
+    market.is_quiet().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hours_of_a_service_are_bought_for_time_and_by_the_hour() {
+    let market = Market::open().await;
+    for (price, quantity, due) in [
+        (json!({ "price_type": "hourly", "price_amount": 15, "price_currency": "EUR" }), "3", "45.00"),
+        (json!({ "price_type": "time_credit", "price_amount": 2, "price_currency": "TIME" }), "1", "2"),
+    ] {
+        let mut row = json!({ "listing_type": "service", "title": "Gardening", "status": "active", "quantity": 10 });
+        row.as_object_mut().unwrap().extend(price.as_object().unwrap().clone());
+        let row = market.alice.person.adds(&market.a.hub, "listings", row).await;
+        let uri = row["federated_ap_id"].as_str().unwrap().to_owned();
+        market
+            .b
+            .counts(&format!("select count(*) from listings where federated_ap_id = '{uri}'"), 1)
+            .await;
+        let (his, hers) = market
+            .agrees(json!({ "listing": uri, "quantity": quantity }))
+            .await;
+        let agreed = market
+            .a
+            .text(&format!("select agreement::jsonb #>> '{{stipulatesReciprocal,resourceQuantity,hasNumericalValue}}' from hub.deals where exchange_id = '{hers}'"))
+            .await;
+        assert_eq!(agreed.as_deref(), Some(due));
+        market.bruno_says(&his, "fulfilled").await;
+        market.alice_says(&hers, "fulfilled").await;
+        market.both_stand(&his, &hers, "completed").await;
+    }
+    assert_eq!(market.books().await.len(), 2);
+    for hub in [&market.a, &market.b] {
+        books_balance(hub).await;
+    }
+}

@@ -16,5 +16,6 @@ mod exchange_faults;
 mod exchange_forgeries;
 mod exchanges;
 mod receipts;
+mod listings;
 mod reputation;
 mod trade;

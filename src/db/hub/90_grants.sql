@@ -55,3 +55,7 @@ grant execute on function hub.ledger_account(text, uuid, text, uuid, numeric), h
 grant select, insert, update, delete on hub.reputation_facts to service_role;
 grant execute on function hub.trust_in(bytea, text, uuid), hub.settle_reputation(uuid, text),
     hub.note_reputation(uuid, text, text, text, boolean) to service_role;
+-- What is for sale is found by everybody, and written by the hub where it comes from elsewhere.
+grant execute on function hub.search_listings(text, text, text, text[], numeric, numeric, text, boolean, double precision, double precision,
+    double precision, timestamptz, uuid, integer) to anon, authenticated, service_role;
+grant execute on function hub.take_listing(jsonb), hub.reserve_stock(uuid, numeric), hub.settle_stock(uuid, numeric, boolean) to service_role;

@@ -32,6 +32,8 @@ pub const DOMAIN: Domain = Domain {
     shows: &[
         shows!("credentials" => reputation::show),
         shows!("declarations" => declarations::show::declaration, declarations::show::part),
+        shows!("actors" => declarations::show::no_actor, declarations::show::of_actor),
+        shows!("groups" => declarations::show::no_actor, declarations::show::of_actor),
         shows!("agreements" => exchanges::show::agreement),
         shows!("receipts" => exchanges::show::receipt),
     ],

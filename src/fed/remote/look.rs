@@ -106,6 +106,8 @@ async fn is_known(node: &Node, named: &str) -> Result<bool> {
             .sql(" union all select id from public.posts where federated_ap_id = ")
             .text(named)
             .sql(" union all select id from public.declarations where federated_ap_id = ")
+            .text(named)
+            .sql(" union all select id from public.listings where federated_ap_id = ")
             .text(named),
     };
     ask.sql(" limit 1");

@@ -43,6 +43,11 @@ pub async fn part(_: &mut Tx, _: Uuid, collection: &str, _: Wanted) -> Result<Op
     Ok(matches!(collection, "replies" | "likes" | "shares").then(Part::default))
 }
 
+/// Actors themselves are shown elsewhere.
+pub async fn no_actor(_: &mut Tx, _: Uuid) -> Result<Option<Shown>> {
+    Ok(None)
+}
+
 /// What an actor of this hub declares, newest first.
 pub async fn of_actor(
     tx: &mut Tx,

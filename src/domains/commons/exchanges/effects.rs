@@ -9,7 +9,7 @@ use super::state::{Side, State, Verdict};
 use super::subject::Subject;
 use super::{Deal, answer, confirm, enter, keep, locked, money, refused, wire};
 use crate::base::amount::Amount;
-use crate::base::{Result, clock};
+use crate::base::{Error, Result, clock};
 use crate::db::{Bind, Statement, Tx};
 use crate::domains::commons::declarations::publish as declarations;
 use crate::domains::commons::reputation::{self, Fact};
@@ -31,7 +31,13 @@ pub async fn reserve(tx: &mut Tx, deal: &mut Deal, subject: &Subject) -> Result<
             {
                 return Err(refused("over_stock"));
             }
-            listings::reserve(tx, subject.id, value).await?;
+            listings::reserve(tx, subject.id, value)
+                .await
+                .map_err(|error| match error.told().map(|told| told.code.to_string()) {
+                    Some(code) if code == "over_stock" => refused("over_stock"),
+                    Some(code) if code == "not_active" => refused("not_active"),
+                    _ => error,
+                })?;
         }
         _ => {
             if !declarations::enter(tx, subject.id, &["active"], "matched").await? {
@@ -160,9 +166,17 @@ async fn release(tx: &mut Tx, deal: &mut Deal) -> Result<()> {
 
 /// What was given back is taken again where it is still there; where it is not, the two settle it between them.
 async fn again(tx: &mut Tx, deal: &mut Deal) -> Result<()> {
-    if deal.proposer.is_local() && deal.kept.subject_kind == "declarations" {
-        deal.kept.is_reserved =
-            declarations::enter(tx, deal.kept.subject_id, &["active"], "matched").await?;
+    if deal.proposer.is_local() {
+        deal.kept.is_reserved = match deal.kept.subject_kind.as_str() {
+            "listings" => {
+                let value = deal.bargain()?.primary.value.unwrap_or(Amount::whole(1));
+                match listings::reserve(tx, deal.kept.subject_id, value).await {
+                    Err(Error::Conflict(_) | Error::Invalid(_)) => false,
+                    came => came.map(|()| true)?,
+                }
+            }
+            _ => declarations::enter(tx, deal.kept.subject_id, &["active"], "matched").await?,
+        };
     }
     if let Some(own) = own_declaration(deal) {
         deal.kept.is_bound = declarations::enter(tx, own, &["active"], "matched").await?;
@@ -176,14 +190,24 @@ async fn again(tx: &mut Tx, deal: &mut Deal) -> Result<()> {
 
 /// It is done: what was declared is fulfilled.
 async fn finish(tx: &mut Tx, deal: &mut Deal) -> Result<()> {
-    if deal.proposer.is_local() && deal.kept.subject_kind == "declarations" {
-        declarations::enter(
-            tx,
-            deal.kept.subject_id,
-            &["matched", "active"],
-            "fulfilled",
-        )
-        .await?;
+    match deal.kept.subject_kind.as_str() {
+        _ if !deal.proposer.is_local() => {}
+        "listings" if deal.kept.is_reserved => {
+            let value = deal.bargain()?.primary.value.unwrap_or(Amount::whole(1));
+            listings::stock::take(tx, deal.kept.subject_id, value).await?;
+            deal.kept.is_reserved = false;
+            keep(tx, &deal.kept).await?;
+        }
+        "listings" => {}
+        _ => {
+            declarations::enter(
+                tx,
+                deal.kept.subject_id,
+                &["matched", "active"],
+                "fulfilled",
+            )
+            .await?;
+        }
     }
     if deal.kept.is_bound
         && let Some(own) = own_declaration(deal)

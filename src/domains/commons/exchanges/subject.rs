@@ -1,11 +1,12 @@
 //! What is answered by an offer: a listing or a declaration, of this hub or of another.
 
-use diesel::sql_types::{Nullable, Uuid as SqlUuid};
+use serde_json::Value;
 use uuid::Uuid;
 
 use crate::base::{Result, clock};
-use crate::db::{Bind, Statement, Tx};
+use crate::db::Tx;
 use crate::domains::commons::declarations::{self, Declaration, publish};
+use crate::domains::market::listings::{self, Listing};
 use crate::domains::market::terms::Terms;
 
 /// What somebody may answer.
@@ -49,16 +50,17 @@ pub async fn find(tx: &mut Tx, named: Named<'_>) -> Result<Option<Subject>> {
             Some(it) => of_declaration(tx, it).await,
             None => Ok(None),
         },
-        Named::Seen(_, name) => match seen_listing(tx, name).await? {
-            Some(uri) => of_listing(tx, &uri).await,
+        Named::Seen(_, name) => match listings::seen(tx, name).await? {
+            Some(it) => of_listing(tx, it).await,
             None => Ok(None),
         },
         Named::Own(uri) => match declarations::by_uri(tx, uri).await? {
             Some(it) if it.owner_id.is_some() => of_declaration(tx, it).await,
             Some(_) => Ok(None),
-            None => Ok(of_listing(tx, uri)
-                .await?
-                .filter(|subject| subject.owner.is_some())),
+            None => match listings::by_uri(tx, uri).await? {
+                Some(it) if it.owner_id.is_some() => of_listing(tx, it).await,
+                _ => Ok(None),
+            },
         },
     }
 }
@@ -76,14 +78,6 @@ async fn of_declaration(tx: &mut Tx, it: Declaration) -> Result<Option<Subject>>
     let (Some(actor), Some(uri)) = (actor, it.federated_ap_id.clone()) else {
         return Ok(None);
     };
-    let community = it.raw.as_ref().map_or_else(
-        || it.community.clone(),
-        |raw| {
-            raw.get("mo:community")
-                .and_then(|value| value.as_str())
-                .map(str::to_owned)
-        },
-    );
     Ok(Some(Subject {
         kind: "declarations",
         id: it.id,
@@ -93,24 +87,46 @@ async fn of_declaration(tx: &mut Tx, it: Declaration) -> Result<Option<Subject>>
         actor,
         is_open: it.is_open(clock::now()),
         mode: declarations::wire::mode(&it).to_owned(),
-        community,
+        community: community(&it.raw, &it.community),
     }))
 }
 
-/// The address of a listing that the caller may read.
-async fn seen_listing(tx: &mut Tx, named: &str) -> Result<Option<String>> {
-    let mut ask = Statement::<(SqlUuid, Nullable<diesel::sql_types::Text>)>::new(
-        "select l.id, l.federated_ap_id from public.listings l where ",
-    );
-    match named.parse::<Uuid>() {
-        Ok(id) => ask.sql("l.id = ").bind(Bind::Uuid(id)),
-        Err(_) => ask.sql("l.federated_ap_id = ").text(named),
+/// A listing as something that may be answered.
+async fn of_listing(tx: &mut Tx, it: Listing) -> Result<Option<Subject>> {
+    let Ok(terms) = it.terms() else {
+        return Ok(None);
     };
-    let rows: Vec<(Uuid, Option<String>)> = tx.load(ask).await?;
-    Ok(rows.into_iter().next().and_then(|(_, uri)| uri))
+    let actor = match (it.owner_id, it.origin_actor_id) {
+        (Some(owner), _) => listings::publish::author(tx, &it, owner)
+            .await?
+            .map(|author| author.id),
+        (None, origin) => origin,
+    };
+    let (Some(actor), Some(uri)) = (actor, it.federated_ap_id.clone()) else {
+        return Ok(None);
+    };
+    let mode = match (it.price_kind(), &terms.reciprocal) {
+        ("time_credit", _) => "time_banking",
+        (_, None) => "gift",
+        _ => "monetary",
+    };
+    Ok(Some(Subject {
+        kind: "listings",
+        id: it.id,
+        uri,
+        terms,
+        owner: it.owner_id,
+        actor,
+        is_open: it.is_open(clock::now()),
+        mode: mode.to_owned(),
+        community: community(&it.raw, &it.community),
+    }))
 }
 
-/// A listing as something that may be answered.
-async fn of_listing(_: &mut Tx, _: &str) -> Result<Option<Subject>> {
-    Ok(None)
+/// Whose limit of credit applies; of what came from elsewhere as it says itself.
+fn community(raw: &Option<Value>, own: &Option<String>) -> Option<String> {
+    match raw {
+        Some(raw) => raw.get("mo:community")?.as_str().map(str::to_owned),
+        None => own.clone(),
+    }
 }
