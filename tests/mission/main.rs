@@ -15,6 +15,8 @@ mod declarations;
 mod exchange_faults;
 mod exchange_forgeries;
 mod exchanges;
+mod golden;
+mod journeys;
 mod receipts;
 mod listings;
 mod reputation;

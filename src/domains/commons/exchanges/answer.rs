@@ -8,7 +8,7 @@ use super::bargain::{self, Bargain, Commitment};
 use super::propose::Text;
 use super::state::Side;
 use super::subject::{self, Named};
-use super::{Deal, effects, enter, keep, mine, money, refused, shown, wire};
+use super::{Deal, effects, enter, is_blocked, keep, mine, money, refused, shown, wire};
 use crate::base::{Error, Result, clock};
 use crate::db::Tx;
 use crate::domains::social::posts::show::proven;
@@ -40,6 +40,7 @@ pub async fn accept(tx: &mut Tx, input: Named1) -> Result<Value> {
         "expired" => return Err(refused("expired")),
         _ => return Err(refused("withdrawn")),
     }
+    is_open_between(tx, &deal).await?;
     let now = clock::now();
     if deal.row.expires_at.is_some_and(|end| end <= now) {
         return Err(refused("expired"));
@@ -77,6 +78,17 @@ pub async fn accept(tx: &mut Tx, input: Named1) -> Result<Value> {
         effects::bind_asker(tx, &mut deal).await?;
     }
     Ok(shown(&deal))
+}
+
+/// Nothing is agreed upon or signed between two of whom one has blocked the other: it would not arrive.
+pub async fn is_open_between(tx: &mut Tx, deal: &Deal) -> Result<()> {
+    match is_blocked(tx, deal.proposer.id, deal.asker.id).await? {
+        false => Ok(()),
+        true => Err(Error::conflict(
+            "exchange.blocked",
+            "One of you has blocked the other: it rests until that is undone.",
+        )),
+    }
 }
 
 /// Other terms that would do.

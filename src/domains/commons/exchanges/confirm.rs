@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::state::{Said, Side, Verdict};
-use super::{Deal, effects, mine, propose, refused, shown, wire};
+use super::{Deal, answer, effects, mine, propose, refused, shown, wire};
 use crate::base::{Error, Result, clock};
 use crate::db::{Bind, Statement, Tx};
 use crate::domains::social::posts::show::proven;
@@ -50,6 +50,7 @@ pub async fn confirm(tx: &mut Tx, input: Confirm) -> Result<Value> {
             "What was fulfilled stays so, unless the two of you disagree.",
         ));
     }
+    answer::is_open_between(tx, &deal).await?;
     say(tx, &mut deal, side, verdict, input.note.as_deref()).await?;
     Ok(shown(&deal))
 }

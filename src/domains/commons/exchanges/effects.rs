@@ -122,10 +122,7 @@ pub async fn settle(tx: &mut Tx, deal: &mut Deal) -> Result<()> {
     }
 
     match state {
-        State::Completed => {
-            money::book(tx, deal).await?;
-            finish(tx, deal).await?;
-        }
+        State::Completed => money::book(tx, deal).await?,
         State::Cancelled => {
             money::release(tx, deal).await?;
             release(tx, deal).await?;
@@ -137,6 +134,9 @@ pub async fn settle(tx: &mut Tx, deal: &mut Deal) -> Result<()> {
         _ => {}
     }
     enter(tx, deal, state.word(), columns).await?;
+    if state == State::Completed {
+        finish(tx, deal).await?;
+    }
     note(tx, deal, state).await?;
     say_agreement(tx, deal).await
 }

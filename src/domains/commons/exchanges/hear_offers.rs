@@ -2,6 +2,7 @@
 //! with its reason, once, and leaves no row.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use diesel::sql_types::BigInt;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -10,7 +11,7 @@ use super::state::Side;
 use super::subject::{self, Named, Subject};
 use super::{By, Deal, Kept, Party, by_uri, enter, is_blocked, locked, money, party, propose, wire};
 use crate::base::{Result, clock, text};
-use crate::db::Tx;
+use crate::db::{Statement, Tx};
 use crate::domains::social::limits::{self, Deed};
 use crate::fed::actors::{self, Local};
 use crate::fed::meaning::recipients;
@@ -272,7 +273,10 @@ pub async fn on_undone(tx: &mut Tx, heard: &Incoming) -> Result<Applied> {
         return Ok(Applied::Ignored("no_object"));
     };
     let Some(mut deal) = by_uri(tx, By::Offer(uri)).await? else {
-        return Ok(Applied::Ignored("nothing_to_undo"));
+        return Ok(match is_under_way(tx, uri).await? {
+            true => Applied::Waits("offer_under_way"),
+            false => Applied::Ignored("nothing_to_undo"),
+        });
     };
     if deal.asker.id != heard.author.id {
         return Ok(Applied::Refused("not_party"));
@@ -301,6 +305,16 @@ pub async fn on_undone(tx: &mut Tx, heard: &Incoming) -> Result<Applied> {
             Ok(Applied::Done)
         }
     }
+}
+
+/// Whether an activity was taken and not looked at yet.
+async fn is_under_way(tx: &mut Tx, uri: &str) -> Result<bool> {
+    let mut ask = Statement::<BigInt>::new(
+        "select count(*) from public.ap_received where state = 'waiting' and uri = ",
+    );
+    ask.text(uri);
+    let counts: Vec<i64> = tx.as_hub(async |tx| tx.load(ask.clone()).await).await?;
+    Ok(counts.into_iter().sum::<i64>() > 0)
 }
 
 /// On whose side somebody elsewhere is, if it is one at all.

@@ -1,0 +1,158 @@
+//! Declarations and exchanges as the hub really says them, block by block of sections 6 and 7 of the contract, against files: ids,
+//! times and proofs are masked, everything else must stand there letter by letter. `UPDATE_GOLDEN=1` writes the files anew.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use serde_json::{Map, Value, json};
+
+use super::trade::{Market, declares};
+use crate::support::hubs::Hub;
+
+fn folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/wire/trade")
+}
+
+struct Mask {
+    words: Vec<(String, &'static str)>,
+    ids: HashMap<String, usize>,
+}
+
+impl Mask {
+    fn value(&mut self, name: &str, value: &Value) -> Value {
+        match value {
+            Value::Object(object) => {
+                let masked: Map<String, Value> = object
+                    .iter()
+                    .map(|(name, value)| (name.clone(), self.value(name, value)))
+                    .collect();
+                Value::Object(masked)
+            }
+            value if name == "@context" => {
+                assert_eq!(value, made_open::fed::vocab::context());
+                json!("CTX")
+            }
+            Value::Array(values) => Value::Array(values.iter().map(|value| self.value(name, value)).collect()),
+            Value::String(text) => json!(self.text(name, text)),
+            Value::Number(number) if name == "mo:version" => {
+                assert!(number.as_i64().unwrap() > 0);
+                json!(1)
+            }
+            other => other.clone(),
+        }
+    }
+
+    fn text(&mut self, name: &str, text: &str) -> String {
+        match name {
+            "proofValue" => {
+                assert_eq!(bs58::decode(&text[1..]).into_vec().unwrap().len(), 64);
+                return "z…".to_owned();
+            }
+            "published" | "updated" | "created" | "hasPointInTime" | "mo:expires" => {
+                assert!(text.ends_with('Z') && chrono::DateTime::parse_from_rfc3339(text).is_ok(), "{text}");
+                return "2026-11-20T12:00:00Z".to_owned();
+            }
+            _ => {}
+        }
+        let mut text = text.to_owned();
+        for (word, fixed) in &self.words {
+            text = text.replace(word, fixed);
+        }
+        let mut masked = String::new();
+        let mut rest = text.as_str();
+        // An id is whatever has the shape of one.
+        while let Some(at) = rest.char_indices().map(|(at, _)| at).find(|at| {
+            rest.get(*at..*at + 36).is_some_and(|word| word.parse::<uuid::Uuid>().is_ok())
+        }) {
+            masked.push_str(&rest[..at]);
+            let next = self.ids.len() + 1;
+            let number = *self.ids.entry(rest[at..at + 36].to_owned()).or_insert(next);
+            masked.push_str(&number.to_string());
+            rest = &rest[at + 36..];
+        }
+        masked + rest
+    }
+}
+
+async fn last(hub: &Hub, kind: &str) -> Value {
+    let query = format!("select body from ap_activities where type = '{kind}' order by seq desc limit 1");
+    let body = hub.until(&format!("{kind} is said"), async || hub.text(&query).await).await;
+    serde_json::from_str(&body).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_said_of_declarations_and_exchanges_stands_in_the_files() {
+    let market = Market::open().await;
+    let (a, b) = (&market.a, &market.b);
+    let mut said: Vec<(&str, Value)> = Vec::new();
+    let need = declares(
+        b,
+        &market.bruno,
+        json!({ "decl_type": "need", "title": "help fixing a bike", "description": "Rear wheel.", "exchange_type": "time_banking", "quantity": 2,
+            "unit": "hour", "skills": ["bike repair"], "tags": ["bikerepair"], "availability": "weekends", "location_pref": "Berlin", "language": "en",
+            "category": "https://www.wikidata.org/wiki/Q11442" }),
+        b,
+    )
+    .await;
+    said.push(("declaration_created", last(b, "Create").await));
+    said.push(("declaration", b.ask(&need).await.json()));
+    for (name, row) in [
+        ("declaration_gift", json!({ "decl_type": "offer", "title": "Apples", "exchange_type": "gift" })),
+        ("declaration_reciprocal", json!({ "decl_type": "willing_to_do", "title": "cook", "exchange_type": "reciprocal" })),
+        ("declaration_monetary", json!({ "decl_type": "offer", "title": "A table", "exchange_type": "monetary", "quantity": 1,
+            "price_amount": "30.5", "price_currency": "EUR", "expires_at": "2099-01-01T00:00:00Z" })),
+    ] {
+        let uri = market.declares(row).await;
+        said.push((name, a.ask(&uri).await.json()));
+    }
+    let lesson = market
+        .declares(json!({ "decl_type": "willing_to_do", "title": "mend bikes", "exchange_type": "time_banking", "quantity": 2, "unit": "hour" }))
+        .await;
+    let offer = json!({ "declaration": lesson, "need": need, "terms": "Pickup Saturday" });
+    let (his, hers) = market.offers(offer).await;
+    said.push(("offer", last(b, "Offer").await));
+    a.rpc(
+        &market.alice.person,
+        "exchanges_reject",
+        json!({ "id": hers, "reason": "Not available Saturday", "counter": { "price": "1.5", "terms": "Sunday 10:00" } }),
+    )
+    .await;
+    said.push(("reject_with_counter", last(a, "Reject").await));
+    super::trade::stands(b, &his, "rejected").await;
+    let made = b.rpc(&market.bruno.person, "exchanges_counter", json!({ "id": his })).await;
+    said.push(("offer_countering", last(b, "Offer").await));
+    b.rpc(&market.bruno.person, "exchanges_withdraw", json!({ "id": made["id"] })).await;
+    said.push(("undo", last(b, "Undo").await));
+    let (his, hers) = market
+        .agrees(json!({ "declaration": lesson, "need": need, "terms": "Pickup Saturday" }))
+        .await;
+    said.push(("accept", last(a, "Accept").await));
+    a.rpc(&market.alice.person, "exchanges_progress", json!({ "id": hers, "progress": "Paid" })).await;
+    said.push(("agreement_updated", last(a, "Update").await));
+    market.bruno_says(&his, "fulfilled").await;
+    said.push(("receipt_created", last(b, "Create").await));
+    market.both_stand(&his, &hers, "in_progress").await;
+
+    let words = vec![
+        (a.public.clone(), "https://hub.example"),
+        (b.public.clone(), "https://coop.example"),
+        (a.host.clone(), "hub.example"),
+        (b.host.clone(), "coop.example"),
+    ];
+    let is_update = std::env::var("UPDATE_GOLDEN").is_ok();
+    std::fs::create_dir_all(folder()).unwrap();
+    let mut wrong = Vec::new();
+    for (name, document) in &said {
+        let mut mask = Mask { words: words.clone(), ids: HashMap::new() };
+        let masked = serde_json::to_string_pretty(&mask.value("", document)).unwrap() + "\n";
+        let file = folder().join(format!("{name}.json"));
+        if is_update {
+            std::fs::write(&file, &masked).unwrap();
+        } else if std::fs::read_to_string(&file).unwrap_or_default() != masked {
+            wrong.push(format!("{name}:\n{masked}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    let files = std::fs::read_dir(folder()).unwrap().count();
+    assert_eq!(files, said.len(), "a file that nothing is held against");
+}
