@@ -32,7 +32,9 @@ impl Mask {
                 assert_eq!(value, made_open::fed::vocab::context());
                 json!("CTX")
             }
-            Value::Array(values) => Value::Array(values.iter().map(|value| self.value(name, value)).collect()),
+            Value::Array(values) => {
+                Value::Array(values.iter().map(|value| self.value(name, value)).collect())
+            }
             Value::String(text) => json!(self.text(name, text)),
             Value::Number(number) if name == "mo:version" => {
                 assert!(number.as_i64().unwrap() > 0);
@@ -49,7 +51,10 @@ impl Mask {
                 return "z…".to_owned();
             }
             "published" | "updated" | "created" | "hasPointInTime" | "mo:expires" => {
-                assert!(text.ends_with('Z') && chrono::DateTime::parse_from_rfc3339(text).is_ok(), "{text}");
+                assert!(
+                    text.ends_with('Z') && chrono::DateTime::parse_from_rfc3339(text).is_ok(),
+                    "{text}"
+                );
                 return "2026-11-20T12:00:00Z".to_owned();
             }
             _ => {}
@@ -62,7 +67,8 @@ impl Mask {
         let mut rest = text.as_str();
         // An id is whatever has the shape of one.
         while let Some(at) = rest.char_indices().map(|(at, _)| at).find(|at| {
-            rest.get(*at..*at + 36).is_some_and(|word| word.parse::<uuid::Uuid>().is_ok())
+            rest.get(*at..*at + 36)
+                .is_some_and(|word| word.parse::<uuid::Uuid>().is_ok())
         }) {
             masked.push_str(&rest[..at]);
             let next = self.ids.len() + 1;
@@ -75,8 +81,11 @@ impl Mask {
 }
 
 async fn last(hub: &Hub, kind: &str) -> Value {
-    let query = format!("select body from ap_activities where type = '{kind}' order by seq desc limit 1");
-    let body = hub.until(&format!("{kind} is said"), async || hub.text(&query).await).await;
+    let query =
+        format!("select body from ap_activities where type = '{kind}' order by seq desc limit 1");
+    let body = hub
+        .until(&format!("{kind} is said"), async || hub.text(&query).await)
+        .await;
     serde_json::from_str(&body).unwrap()
 }
 
@@ -97,10 +106,19 @@ async fn what_is_said_of_declarations_and_exchanges_stands_in_the_files() {
     said.push(("declaration_created", last(b, "Create").await));
     said.push(("declaration", b.ask(&need).await.json()));
     for (name, row) in [
-        ("declaration_gift", json!({ "decl_type": "offer", "title": "Apples", "exchange_type": "gift" })),
-        ("declaration_reciprocal", json!({ "decl_type": "willing_to_do", "title": "cook", "exchange_type": "reciprocal" })),
-        ("declaration_monetary", json!({ "decl_type": "offer", "title": "A table", "exchange_type": "monetary", "quantity": 1,
-            "price_amount": "30.5", "price_currency": "EUR", "expires_at": "2099-01-01T00:00:00Z" })),
+        (
+            "declaration_gift",
+            json!({ "decl_type": "offer", "title": "Apples", "exchange_type": "gift" }),
+        ),
+        (
+            "declaration_reciprocal",
+            json!({ "decl_type": "willing_to_do", "title": "cook", "exchange_type": "reciprocal" }),
+        ),
+        (
+            "declaration_monetary",
+            json!({ "decl_type": "offer", "title": "A table", "exchange_type": "monetary", "quantity": 1,
+            "price_amount": "30.5", "price_currency": "EUR", "expires_at": "2099-01-01T00:00:00Z" }),
+        ),
     ] {
         let uri = market.declares(row).await;
         said.push((name, a.ask(&uri).await.json()));
@@ -119,15 +137,31 @@ async fn what_is_said_of_declarations_and_exchanges_stands_in_the_files() {
     .await;
     said.push(("reject_with_counter", last(a, "Reject").await));
     super::trade::stands(b, &his, "rejected").await;
-    let made = b.rpc(&market.bruno.person, "exchanges_counter", json!({ "id": his })).await;
+    let made = b
+        .rpc(
+            &market.bruno.person,
+            "exchanges_counter",
+            json!({ "id": his }),
+        )
+        .await;
     said.push(("offer_countering", last(b, "Offer").await));
-    b.rpc(&market.bruno.person, "exchanges_withdraw", json!({ "id": made["id"] })).await;
+    b.rpc(
+        &market.bruno.person,
+        "exchanges_withdraw",
+        json!({ "id": made["id"] }),
+    )
+    .await;
     said.push(("undo", last(b, "Undo").await));
     let (his, hers) = market
         .agrees(json!({ "declaration": lesson, "need": need, "terms": "Pickup Saturday" }))
         .await;
     said.push(("accept", last(a, "Accept").await));
-    a.rpc(&market.alice.person, "exchanges_progress", json!({ "id": hers, "progress": "Paid" })).await;
+    a.rpc(
+        &market.alice.person,
+        "exchanges_progress",
+        json!({ "id": hers, "progress": "Paid" }),
+    )
+    .await;
     said.push(("agreement_updated", last(a, "Update").await));
     market.bruno_says(&his, "fulfilled").await;
     said.push(("receipt_created", last(b, "Create").await));
@@ -143,7 +177,10 @@ async fn what_is_said_of_declarations_and_exchanges_stands_in_the_files() {
     std::fs::create_dir_all(folder()).unwrap();
     let mut wrong = Vec::new();
     for (name, document) in &said {
-        let mut mask = Mask { words: words.clone(), ids: HashMap::new() };
+        let mut mask = Mask {
+            words: words.clone(),
+            ids: HashMap::new(),
+        };
         let masked = serde_json::to_string_pretty(&mask.value("", document)).unwrap() + "\n";
         let file = folder().join(format!("{name}.json"));
         if is_update {

@@ -17,7 +17,7 @@ mod exchange_forgeries;
 mod exchanges;
 mod golden;
 mod journeys;
-mod receipts;
 mod listings;
+mod receipts;
 mod reputation;
 mod trade;
