@@ -164,7 +164,7 @@ struct About {
 
 impl About {
     fn say(&self, event: &'static str, reason: &'static str) {
-        let id = super::remote::actors::clean_name(&self.id, 200);
+        let id = crate::base::text::name(&self.id);
         tracing::warn!(event, reason, peer_domain = %self.host, activity_id = %id);
     }
 }

@@ -201,7 +201,7 @@ fn tags(object: &Value) -> Vec<String> {
         let name = said(tag, "name")
             .unwrap_or_default()
             .trim_start_matches('#');
-        let name: String = text::name(name).chars().take(100).collect();
+        let name = text::short_name(name, 100);
         if !name.is_empty() && !tags.contains(&name) && tags.len() < MOST {
             tags.push(name);
         }
