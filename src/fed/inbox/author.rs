@@ -56,7 +56,7 @@ pub(super) async fn known(
             }
             match signed(node, checked, &claim, &budget).await {
                 Ok(by) if by.owner == checked.actor => {
-                    return allowed(&by).map(|()| Via::Signature);
+                    return allowed(&by).map(|()| Via::Signature(claim.scheme));
                 }
                 Ok(by) if has_proof => {
                     allowed(&by)?;

@@ -78,7 +78,7 @@ async fn take(
                 inbox::say_too_often(&taken);
                 return reply::problem(&error);
             }
-            let actor = (taken.via == Via::Signature).then(|| taken.actor_uri.clone());
+            let actor = matches!(taken.via, Via::Signature(_)).then(|| taken.actor_uri.clone());
             match inbox::keep(node, *taken).await {
                 Ok(()) => {
                     if let Some(actor) = actor {
