@@ -2,7 +2,7 @@
 //! and when it is shown is the domains' to say.
 
 use chrono::{DateTime, Utc};
-use diesel::sql_types::{Jsonb, Nullable, Text, Uuid as SqlUuid};
+use diesel::sql_types::{Bool, Jsonb, Nullable, Text};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use url::Url;
@@ -336,26 +336,15 @@ fn media_type(url: &str) -> &'static str {
     }
 }
 
-/// Where the actors of a person, or the person himself, may be spoken for: the actor's id when he may.
-pub async fn spoken_for(tx: &mut Tx, user: Uuid, actor: Uuid) -> Result<bool> {
-    let mut select = Statement::<SqlUuid>::new(
-        "select a.id from public.ap_actors a where a.kind is not null and a.deleted_at is null and a.id = ",
-    );
-    select
+/// Whether a person may speak for an actor of this hub.
+pub async fn spoken_for(tx: &mut Tx, person: Uuid, actor: Uuid) -> Result<bool> {
+    let mut ask = Statement::<Bool>::new("select hub.speaks_for(");
+    ask.bind(Bind::Uuid(person))
+        .sql(", ")
         .bind(Bind::Uuid(actor))
-        .sql(" and case a.kind when 'user' then a.row_id = ")
-        .bind(Bind::Uuid(user))
-        .sql(" when 'agent' then exists (select from public.agents g where g.id = a.row_id and g.user_id = ")
-        .bind(Bind::Uuid(user))
-        .sql(") when 'tenant' then exists (select from public.user_profile p where p.organization_id = a.row_id and p.role in ('admin', 'developer') and p.user_id = ")
-        .bind(Bind::Uuid(user))
-        .sql(") when 'dao' then exists (select from public.dao_members m where m.dao_id = a.row_id and m.role in ('owner', 'admin') and m.user_id = ")
-        .bind(Bind::Uuid(user))
-        .sql(") when 'channel' then exists (select from public.channel_members m where m.channel_id = a.row_id and m.role in ('owner', 'admin') and m.left_at is null and m.member_user_id = ")
-        .bind(Bind::Uuid(user))
-        .sql(") else false end");
-    let rows: Vec<Uuid> = tx.as_hub(async |tx| tx.load(select.clone()).await).await?;
-    Ok(!rows.is_empty())
+        .sql(")");
+    let told: Vec<bool> = tx.as_hub(async |tx| tx.load(ask.clone()).await).await?;
+    Ok(told == [true])
 }
 
 /// Who runs a group, as actors.
@@ -363,16 +352,14 @@ pub async fn officers(tx: &mut Tx, group: &Local) -> Result<Vec<String>> {
     let Some(row) = group.row_id else {
         return Ok(Vec::new());
     };
-    let mut select = Statement::<Text>::new(
-        "select a.uri from public.ap_actors a where a.deleted_at is null and (a.id in (select m.actor_id from public.dao_members m \
-         where m.role in ('owner', 'admin') and m.dao_id = ",
-    );
+    let mut select = Statement::<Text>::new("select a.uri from hub.who_runs(");
     select
+        .text(&group.kind)
+        .sql(", ")
         .bind(Bind::Uuid(row))
-        .sql(") or (a.kind = 'user' and a.row_id in (select m.user_id from public.dao_members m where m.role in ('owner', 'admin') and m.dao_id = ")
-        .bind(Bind::Uuid(row))
-        .sql(" union all select c.member_user_id from public.channel_members c where c.role in ('owner', 'admin') and c.left_at is null and c.channel_id = ")
-        .bind(Bind::Uuid(row))
-        .sql("))) order by a.id limit 100");
+        .sql(
+            ") r join public.ap_actors a on a.id = r.actor or (a.kind = 'user' and a.row_id = r.account) \
+             where a.deleted_at is null group by a.id, a.uri order by a.id limit 100",
+        );
     tx.as_hub(async |tx| tx.load(select.clone()).await).await
 }

@@ -478,28 +478,15 @@ pub async fn publish(tx: &mut Tx, input: Publish) -> Result<Value> {
 
 /// Whether a person runs what stands behind an actor.
 async fn runs(tx: &mut Tx, person: Uuid, kind: &str, row: Uuid) -> Result<bool> {
-    let sql = match kind {
-        "user" => return Ok(row == person),
-        "tenant" => {
-            "select user_id from public.user_profile where role in ('admin', 'developer') and organization_id = "
-        }
-        "agent" => "select user_id from public.agents where id = ",
-        "dao" => {
-            "select user_id from public.dao_members where role in ('owner', 'admin') and dao_id = "
-        }
-        "channel" => {
-            "select member_user_id from public.channel_members where role in ('owner', 'admin') and left_at is null and channel_id = "
-        }
-        _ => {
-            return Err(Error::invalid(
-                "actor.no_such_kind",
-                "kind is one of user, tenant, agent, dao, channel.",
-            ));
-        }
-    };
-    let mut select = Statement::<Nullable<SqlUuid>>::new(sql);
-    select.bind(Bind::Uuid(row));
-    let people: Vec<Option<Uuid>> = tx.as_hub(async |tx| tx.load(select.clone()).await).await?;
+    if !BEHIND.iter().any(|(_, known)| *known == kind) {
+        return Err(Error::invalid(
+            "actor.no_such_kind",
+            "kind is one of user, tenant, agent, dao, channel.",
+        ));
+    }
+    let mut ask = Statement::<Nullable<SqlUuid>>::new("select r.account from hub.who_runs(");
+    ask.text(kind).sql(", ").bind(Bind::Uuid(row)).sql(") r");
+    let people: Vec<Option<Uuid>> = tx.as_hub(async |tx| tx.load(ask.clone()).await).await?;
     Ok(people.contains(&Some(person)))
 }
 

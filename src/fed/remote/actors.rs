@@ -393,7 +393,10 @@ mod tests {
         assert_eq!(told.row["name"], "Ann \u{1f469}\u{200d}\u{1f4bb}");
         for html in [&told.row["summary"], &told.row["properties"][0]["value"]] {
             let html = html.as_str().unwrap();
-            assert!(html.contains("Hi ") && html.contains("https://ok.example"), "{html}");
+            assert!(
+                html.contains("Hi ") && html.contains("https://ok.example"),
+                "{html}"
+            );
             for sign in ["spy.example", "<img", "<video", "style"] {
                 assert!(!html.contains(sign), "{html}");
             }

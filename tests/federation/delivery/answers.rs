@@ -142,7 +142,11 @@ async fn r_14_who_minds_the_signature_gets_the_other_one_and_it_is_remembered() 
     skewed.plan([Answer::status(202)]);
     age(&hub, "15 days").await;
     state_of(&hub, &skewed, "done", 2).await;
-    let kinds: Vec<_> = skewed.taken("Create").into_iter().chain(skewed.taken("Update")).collect();
+    let kinds: Vec<_> = skewed
+        .taken("Create")
+        .into_iter()
+        .chain(skewed.taken("Update"))
+        .collect();
     assert_eq!(kinds.len(), 2, "{kinds:?}");
 }
 
