@@ -387,9 +387,13 @@ async fn r_17_a_dead_peer_is_paused_probed_once_a_day_and_revived_when_it_speaks
     peer.plan([Answer::status(202)]);
     tokio::time::sleep(Duration::from_secs(3)).await;
     assert_eq!(peer.posts().len(), before + 1, "not before its time");
-    made_open::fed::hosts::heard_from(&speaker.db, &peer.host)
-        .await
-        .unwrap();
+    made_open::fed::hosts::heard_from(
+        &speaker.db,
+        &peer.host,
+        made_open::fed::signature::Scheme::Cavage,
+    )
+    .await
+    .unwrap();
     state_of(&hub, &peer, "done", 20).await;
     hub.counts("select count(*) from ap_hosts where is_paused", 0)
         .await;
