@@ -2,7 +2,7 @@
 //! and when it is shown is the domains' to say.
 
 use chrono::{DateTime, Utc};
-use diesel::sql_types::{Bool, Jsonb, Nullable, Text};
+use diesel::sql_types::{Bool, Text};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use url::Url;
@@ -83,11 +83,7 @@ impl Local {
 
 /// The hub's address, which all ids begin with.
 pub fn base(tx: &Tx) -> Result<String> {
-    let url = tx
-        .hub()
-        .public_url()
-        .ok_or_else(|| Error::busy("The hub does not know its own address yet."))?;
-    Ok(url.as_str().trim_end_matches('/').to_owned())
+    tx.hub().base()
 }
 
 /// Host and port of an address, as `acct:` names and lanes have it.
@@ -100,18 +96,14 @@ pub fn domain(tx: &Tx) -> Result<String> {
     if let Some(domain) = tx.hub().handle_domain() {
         return Ok(domain.to_owned());
     }
-    let url = tx
-        .hub()
-        .public_url()
-        .ok_or_else(|| Error::busy("The hub does not know its own address yet."))?;
-    Ok(authority(url))
+    Ok(authority(tx.hub().address()?))
 }
 
 /// A local actor by its id.
 pub async fn by_id(tx: &mut Tx, id: Uuid) -> Result<Option<Local>> {
     let mut select = Statement::new(ROW);
     select.sql("a.id = ").bind(Bind::Uuid(id));
-    one(tx, select).await
+    tx.hub_one(select).await
 }
 
 /// A local actor by its name, whatever its letters' size.
@@ -121,14 +113,14 @@ pub async fn by_handle(tx: &mut Tx, handle: &str) -> Result<Option<Local>> {
         .sql("lower(a.preferred_username) = lower(")
         .text(handle)
         .sql(") order by a.deleted_at is not null limit 1");
-    one(tx, select).await
+    tx.hub_one(select).await
 }
 
 /// A local actor by its address.
 pub async fn by_uri(tx: &mut Tx, uri: &str) -> Result<Option<Local>> {
     let mut select = Statement::new(ROW);
     select.sql("a.uri = ").text(uri);
-    one(tx, select).await
+    tx.hub_one(select).await
 }
 
 /// The actor that stands for a row.
@@ -139,14 +131,14 @@ pub async fn of_row(tx: &mut Tx, kind: &str, row: Uuid) -> Result<Option<Local>>
         .text(kind)
         .sql(" and a.row_id = ")
         .bind(Bind::Uuid(row));
-    one(tx, select).await
+    tx.hub_one(select).await
 }
 
 /// The actor of the node itself, made when it is first asked for.
 pub async fn node(tx: &mut Tx) -> Result<Local> {
     let mut select = Statement::new(ROW);
     select.sql("a.kind = 'node'");
-    if let Some(node) = one(tx, select.clone()).await? {
+    if let Some(node) = tx.hub_one(select.clone()).await? {
         return Ok(node);
     }
     let base = base(tx)?;
@@ -162,18 +154,9 @@ pub async fn node(tx: &mut Tx) -> Result<Local> {
         .text(&host)
         .sql("::text)) v (b, h) on conflict do nothing");
     tx.as_hub(async |tx| tx.run(insert.clone()).await).await?;
-    one(tx, select)
+    tx.hub_one(select)
         .await?
         .ok_or_else(|| Error::broken(anyhow::anyhow!("the node has no actor")))
-}
-
-async fn one(tx: &mut Tx, select: Statement<Nullable<Jsonb>>) -> Result<Option<Local>> {
-    let rows: Vec<Option<Value>> = tx.as_hub(async |tx| tx.load(select.clone()).await).await?;
-    rows.into_iter()
-        .flatten()
-        .next()
-        .map(|row| serde_json::from_value(row).map_err(Error::broken))
-        .transpose()
 }
 
 /// What an actor's address answers with.

@@ -418,8 +418,13 @@ async fn r_37_what_is_changed_after_a_restored_backup_is_newer_than_what_peers_h
     let (a, b, alice, bruno) = pair().await;
     let post = a.posts(&alice, json!({ "content": "as of Monday" })).await;
     b.reads_post(&bruno, "as of Monday").await;
-    a.changes(&alice, "posts", &post, json!({ "content": "as of Tuesday" }))
-        .await;
+    a.changes(
+        &alice,
+        "posts",
+        &post,
+        json!({ "content": "as of Tuesday" }),
+    )
+    .await;
     b.reads_post(&bruno, "as of Tuesday").await;
 
     let admin = a.hub.database.admin().await;
@@ -431,8 +436,13 @@ async fn r_37_what_is_changed_after_a_restored_backup_is_newer_than_what_peers_h
         )
         .await
         .unwrap();
-    a.changes(&alice, "posts", &post, json!({ "content": "as of Wednesday" }))
-        .await;
+    a.changes(
+        &alice,
+        "posts",
+        &post,
+        json!({ "content": "as of Wednesday" }),
+    )
+    .await;
     b.reads_post(&bruno, "as of Wednesday").await;
     assert_eq!(posts_here(&b, "as of").await, 1);
 }

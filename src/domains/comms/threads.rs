@@ -326,12 +326,7 @@ async fn own(tx: &mut Tx, id: Uuid) -> Result<Option<Message>> {
          where m.direction = 'outbound' and m.federated_ap_id is not null and c.actors is not null and m.id = ",
     );
     select.bind(Bind::Uuid(id));
-    let rows: Vec<Option<Value>> = tx.as_hub(async |tx| tx.load(select.clone()).await).await?;
-    rows.into_iter()
-        .flatten()
-        .next()
-        .map(|row| serde_json::from_value(row).map_err(Error::broken))
-        .transpose()
+    tx.hub_one(select).await
 }
 
 /// A message at its own address, for those of its conversation and nobody else.
