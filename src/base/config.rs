@@ -157,6 +157,14 @@ pub struct Config {
     pub limit_follows: Rate,
     /// How often one actor may report (`MADE_OPEN_LIMIT_REPORTS`).
     pub limit_reports: Rate,
+    /// How often one actor may offer an exchange (`MADE_OPEN_LIMIT_OFFERS`).
+    pub limit_offers: Rate,
+    /// How often one actor may vote (`MADE_OPEN_LIMIT_VOTES`).
+    pub limit_votes: Rate,
+    /// How many hours an account may owe where no DAO says otherwise (`MADE_OPEN_TIME_CREDIT_LIMIT`).
+    pub time_credit_limit: u32,
+    /// How many hours the people of one other hub may owe together (`MADE_OPEN_PEER_CREDIT_LIMIT`).
+    pub peer_credit_limit: u32,
 }
 
 #[derive(Serialize)]
@@ -199,6 +207,10 @@ struct Defaults {
     limit_key_fetches: &'static str,
     limit_follows: &'static str,
     limit_reports: &'static str,
+    limit_offers: &'static str,
+    limit_votes: &'static str,
+    time_credit_limit: u32,
+    peer_credit_limit: u32,
 }
 
 /// Settings given as flags; they win over everything else.
@@ -267,6 +279,10 @@ fn defaults() -> Defaults {
         limit_key_fetches: "30/min",
         limit_follows: "60/h",
         limit_reports: "30/h",
+        limit_offers: "30/h",
+        limit_votes: "60/h",
+        time_credit_limit: 20,
+        peer_credit_limit: 100,
     }
 }
 

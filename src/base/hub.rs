@@ -4,6 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use url::Url;
 
+use super::amount::Amount;
 use super::config::Rate;
 use super::keyring::Keyring;
 use super::{Error, Result};
@@ -15,6 +16,7 @@ pub struct Hub {
     keyring: OnceLock<Arc<Keyring>>,
     handle_domain: OnceLock<String>,
     actor_limits: OnceLock<ActorLimits>,
+    credit_limits: OnceLock<CreditLimits>,
 }
 
 /// How often one actor, of this hub or another, may do what bothers others (R17).
@@ -22,6 +24,15 @@ pub struct Hub {
 pub struct ActorLimits {
     pub follows: Rate,
     pub reports: Rate,
+    pub offers: Rate,
+    pub votes: Rate,
+}
+
+/// How far below zero an account of hours may go where no DAO says otherwise, and how many hours another hub may owe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CreditLimits {
+    pub account: Amount,
+    pub peer: Amount,
 }
 
 impl Hub {
@@ -64,6 +75,20 @@ impl Hub {
     /// Say the limits; the first word counts.
     pub fn set_actor_limits(&self, limits: ActorLimits) {
         self.actor_limits.get_or_init(|| limits);
+    }
+
+    /// How far accounts may be overdrawn; not at all before anybody says so.
+    pub fn credit_limits(&self) -> CreditLimits {
+        let none = CreditLimits {
+            account: Amount::ZERO,
+            peer: Amount::ZERO,
+        };
+        self.credit_limits.get().copied().unwrap_or(none)
+    }
+
+    /// Say how far; the first word counts.
+    pub fn set_credit_limits(&self, limits: CreditLimits) {
+        self.credit_limits.get_or_init(|| limits);
     }
 
     /// What seals and opens secrets; without one the vault is shut and everything else serves.

@@ -1,6 +1,7 @@
 //! Words everyone uses: settings, errors, callers, the clock, secrets.
 //! No sockets, no database here.
 
+pub mod amount;
 pub mod caller;
 pub mod clock;
 pub mod config;
@@ -12,6 +13,7 @@ pub mod secret;
 pub mod text;
 pub mod token;
 
+pub use amount::Amount;
 pub use caller::Caller;
 pub use error::{Error, Result};
 pub use hub::Hub;

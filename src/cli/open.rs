@@ -6,9 +6,10 @@ use std::sync::Arc;
 use anyhow::Context;
 
 use super::note;
+use crate::base::Amount;
 use crate::base::Hub;
 use crate::base::config::{self, Config};
-use crate::base::hub::ActorLimits;
+use crate::base::hub::{ActorLimits, CreditLimits};
 use crate::db::embedded::Embedded;
 use crate::db::{Db, bootstrap, migrate};
 use crate::domains;
@@ -122,8 +123,14 @@ pub fn node(config: &Config, url: &str) -> anyhow::Result<Arc<Node>> {
         hub.set_actor_limits(ActorLimits {
             follows: config.limit_follows,
             reports: config.limit_reports,
+            offers: config.limit_offers,
+            votes: config.limit_votes,
         });
     }
+    hub.set_credit_limits(CreditLimits {
+        account: Amount::whole(config.time_credit_limit.into()),
+        peer: Amount::whole(config.peer_credit_limit.into()),
+    });
     if let Some(domain) = &config.handle_domain {
         hub.set_handle_domain(domain.to_lowercase());
     }

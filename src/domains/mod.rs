@@ -2,8 +2,11 @@
 
 pub mod agents;
 pub mod billing;
+pub mod commons;
 pub mod comms;
+pub mod governance;
 pub mod identity;
+pub mod market;
 pub mod ops;
 pub mod social;
 pub mod vault;
@@ -16,6 +19,9 @@ pub const ALL: &[Domain] = &[
     vault::DOMAIN,
     social::DOMAIN,
     comms::DOMAIN,
+    market::DOMAIN,
+    commons::DOMAIN,
+    governance::DOMAIN,
     billing::DOMAIN,
     agents::DOMAIN,
     ops::DOMAIN,

@@ -59,6 +59,10 @@ pub fn read(activity: &Value, speaker: Speaker<'_>, is_ours: &dyn Fn(&str) -> bo
         "QuoteRequest" => about_ours(Meaning::QuoteAsked, object, is_ours),
         "Like" | "EmojiReact" => named(Meaning::Liked, object),
         "Flag" => Read::Means(Meaning::Flagged, vec![object.clone()]),
+        "Offer" => offered(object, activity, is_ours),
+        "Join" => about_ours(Meaning::JoinAsked, object, is_ours),
+        "Leave" => about_ours(Meaning::Left, object, is_ours),
+        "Invite" => invited(activity, object, speaker, is_ours),
         "Add" | "Remove" => kept_in(kind == "Add", activity, object, speaker),
         _ => Read::Means(Meaning::Unknown, vec![object.clone()]),
     }
@@ -77,6 +81,42 @@ fn about_ours(meaning: Meaning, object: &Value, is_ours: &dyn Fn(&str) -> bool) 
         Some(id) if is_ours(id) => named(meaning, object),
         Some(_) => Read::Ignore("not_about_us"),
         None => Read::Ignore("no_object"),
+    }
+}
+
+/// An agreement that somebody proposes to one of ours, or a question for a DAO of ours. It has no id yet, so that only its
+/// activity says whose it is.
+fn offered(object: &Value, activity: &Value, is_ours: &dyn Fn(&str) -> bool) -> Read {
+    let meaning = match vocab::kind(object) {
+        Some("Agreement") => Meaning::OfferMade,
+        Some("Question") => Meaning::ProposalOffered,
+        _ => return Read::Means(Meaning::Unknown, vec![object.clone()]),
+    };
+    match recipients(activity)
+        .iter()
+        .chain(&activity.get("target").and_then(vocab::id))
+        .any(|id| is_ours(id))
+    {
+        true => Read::Means(meaning, vec![object.clone()]),
+        false => Read::Ignore("not_about_us"),
+    }
+}
+
+/// A group asks somebody of ours in.
+fn invited(
+    activity: &Value,
+    object: &Value,
+    speaker: Speaker<'_>,
+    is_ours: &dyn Fn(&str) -> bool,
+) -> Read {
+    if vocab::id(object) != Some(speaker.uri) {
+        return Read::Refuse("not_his");
+    }
+    match activity.get("target").and_then(vocab::id) {
+        Some(target) if is_ours(target) => {
+            Read::Means(Meaning::Invited, vec![Value::String(target.to_owned())])
+        }
+        _ => Read::Ignore("not_about_us"),
     }
 }
 
@@ -150,6 +190,8 @@ pub fn own(is_new: bool, object: &Value, speaker: Speaker<'_>) -> Read {
         Meaning::ObjectDeleted
     } else if is_new && is_vote(object) {
         Meaning::VoteCast
+    } else if let Some(meaning) = of_trade(kind, object) {
+        meaning
     } else if !POSTS.contains(&kind) {
         Meaning::Unknown
     } else {
@@ -161,6 +203,27 @@ pub fn own(is_new: bool, object: &Value, speaker: Speaker<'_>) -> Read {
         }
     };
     Read::Means(meaning, vec![object.clone()])
+}
+
+/// What concerns goods, help and decisions, in our words and in those of others.
+fn of_trade(kind: &str, object: &Value) -> Option<Meaning> {
+    let own_kind = object.get("mo:kind").and_then(Value::as_str);
+    let has = |name: &str| object.get(name).is_some_and(|value| !value.is_null());
+    match kind {
+        "Proposal" | "ValueFlows:Proposal" => Some(Meaning::ListingSaid),
+        "Note" if own_kind == Some("mo:Declaration") && has("publishes") => {
+            Some(Meaning::DeclarationSaid)
+        }
+        "Note" if (has("publishes") && has("purpose")) || has("flohmarkt:data") => {
+            Some(Meaning::ListingSaid)
+        }
+        "Agreement" => Some(Meaning::AgreementSaid),
+        "Document" if has("fulfills") || own_kind == Some("mo:EconomicEvent") => {
+            Some(Meaning::ReceiptSaid)
+        }
+        "Question" if own_kind == Some("mo:DaoProposal") => Some(Meaning::ProposalSaid),
+        _ => None,
+    }
 }
 
 /// A choice in a poll: a note with a name, an answer to something, and nothing to read.
@@ -253,6 +316,8 @@ pub fn undoes(inner: &Value, speaker: Speaker<'_>) -> Read {
         Some("Like" | "EmojiReact") => Meaning::LikeUndone,
         Some("Announce") => Meaning::AnnounceUndone,
         Some("Block") => Meaning::BlockUndone,
+        Some("Offer") => Meaning::OfferUndone,
+        Some("Join") => Meaning::Left,
         _ => Meaning::Unknown,
     };
     Read::Means(meaning, vec![inner.clone()])
@@ -264,22 +329,20 @@ fn answered(
     speaker: Speaker<'_>,
     is_ours: &dyn Fn(&str) -> bool,
 ) -> Read {
-    let follow = match is_yes {
-        true => Meaning::FollowAccepted,
-        false => Meaning::FollowRejected,
+    let meaning = match is_yes {
+        true => Meaning::Accepted,
+        false => Meaning::Rejected,
     };
-    if object.is_object() && object.get("type").is_some() {
-        if vocab::kind(object) != Some("Follow") {
-            return Read::Means(Meaning::Unknown, vec![object.clone()]);
-        }
+    if vocab::kind(object) == Some("Follow") {
         let asked_by_us = trust::owner(object).is_some_and(is_ours);
         return match asked_by_us && trust::may_answer(speaker.uri, object) {
-            true => Read::Means(follow, vec![object.clone()]),
+            true => Read::Means(meaning, vec![object.clone()]),
             false => Read::Refuse("not_asked"),
         };
     }
     match vocab::id(object) {
-        Some(id) if is_ours(id) => Read::Means(follow, vec![Value::String(id.to_owned())]),
+        // Whatever is said of it here counts for nothing: what was asked is known by its id.
+        Some(id) if is_ours(id) => named(meaning, object),
         Some(_) => Read::Ignore("not_about_us"),
         None => Read::Ignore("no_object"),
     }

@@ -16,9 +16,9 @@ pub enum Meaning {
     /// Somebody wants to follow a local actor, or no longer.
     FollowAsked,
     FollowUndone,
-    /// The answer to a follow that a local actor asked for.
-    FollowAccepted,
-    FollowRejected,
+    /// The answer to what a local actor asked for: a follow, an offer, a membership, an invitation, a vote.
+    Accepted,
+    Rejected,
     /// A note, article, event or question: new, or as it is now.
     PostCreated,
     PostUpdated,
@@ -44,6 +44,25 @@ pub enum Meaning {
     VoteCast,
     /// A group passed an activity of somebody else on; its inside comes as an activity of its own.
     PassedOn,
+    /// A listing or a declaration, new or as it is now.
+    ListingSaid,
+    DeclarationSaid,
+    /// An offer of an exchange to a local actor, or that it is taken back.
+    OfferMade,
+    OfferUndone,
+    /// An agreement as its author has it now.
+    AgreementSaid,
+    /// What a party says of how an agreement went.
+    ReceiptSaid,
+    /// A question that a DAO puts to the vote, new or as it is now.
+    ProposalSaid,
+    /// A member elsewhere would have a local DAO ask this.
+    ProposalOffered,
+    /// Somebody wants to belong to a local DAO, or no longer.
+    JoinAsked,
+    Left,
+    /// A DAO elsewhere asks a local actor in.
+    Invited,
     /// Something was put into or taken out of a collection of its author.
     Added,
     Removed,

@@ -370,7 +370,7 @@ async fn gone_after_a_week_and_what_others_share_stays_without_the_name() {
         {
             break;
         }
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
 
     // Nothing that names her is left in any table of the hub, but opaque ids in the journal and the log.
@@ -398,7 +398,24 @@ async fn gone_after_a_week_and_what_others_share_stays_without_the_name() {
         !row.starts_with("ledger_entries") && !row.contains("identity.erase_account")
     });
     assert!(named.is_empty(), "still named in\n{}", named.join("\n"));
-    for table in ["vault_secrets", "hub.factors", "persons", "notes"] {
+    // The keys of actors that are gone sign their Delete; once everybody heard of it they are destroyed.
+    let secrets_of_nobody = "select count(*) from vault_secrets v where not exists \
+        (select from ap_keys k join ap_actors a on a.id = k.actor_id where k.secret_id = v.id and a.deleted_at is null)";
+    for _ in 0..20 {
+        admin
+            .batch_execute(
+                "update ap_actors set deleted_at = deleted_at - interval '2 hours' where deleted_at is not null; \
+                 insert into job_records (job_type, queue, payload) values ('social.shred_keys', 'background', '{}'); notify hub_jobs",
+            )
+            .await
+            .unwrap();
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        if number(&admin, secrets_of_nobody).await == 0 {
+            break;
+        }
+    }
+    assert_eq!(number(&admin, secrets_of_nobody).await, 0);
+    for table in ["hub.factors", "persons", "notes"] {
         assert_eq!(
             number(&admin, &format!("select count(*) from {table}")).await,
             0,

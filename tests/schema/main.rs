@@ -16,6 +16,7 @@ mod support;
 
 mod behaviours;
 mod catalogue;
+mod ledger;
 mod matrix;
 mod migrations;
 mod release;

@@ -345,6 +345,30 @@ pub const SETTINGS: &[Setting] = &[
         "How often one actor, of this hub or another, may report.",
     ),
     plain(
+        LIMITS,
+        "limit_offers",
+        "rate",
+        "How often one actor, of this hub or another, may offer an exchange.",
+    ),
+    plain(
+        LIMITS,
+        "limit_votes",
+        "rate",
+        "How often one actor, of this hub or another, may vote.",
+    ),
+    plain(
+        LIMITS,
+        "time_credit_limit",
+        "hours",
+        "How many hours an account of the time bank may owe where no DAO says otherwise.",
+    ),
+    plain(
+        LIMITS,
+        "peer_credit_limit",
+        "hours",
+        "How many hours the people of one other hub may owe together before nothing more is accepted from there.",
+    ),
+    plain(
         SEEING,
         "log_format",
         "json or text",

@@ -1,4 +1,4 @@
--- Commons: the states of declarations and exchanges, who the parties of an exchange are, and books that balance.
+-- Commons: the states of declarations and exchanges, and who the parties of an exchange are.
 
 -- Declarations of other hubs follow what their hub says.
 drop trigger if exists declarations_step on public.declarations;
@@ -88,36 +88,3 @@ create trigger exchanges_step before insert or update of status on public.exchan
           "disputed": ["in_progress", "completed", "cancelled"],
           "cancelled": ["in_progress", "completed", "disputed"],
           "completed": [], "rejected": [], "withdrawn": [], "expired": []}', '{proposed}');
-
--- The ledger: a booking moves the balance of its account, and a transfer as a whole moves nothing.
-create or replace function hub.ledger_book() returns trigger
-language plpgsql as $$
-begin
-    update public.ledger_accounts a set balance = a.balance + new.amount where a.id = new.account_id;
-    return null;
-end
-$$;
-drop trigger if exists ledger_entries_book on public.ledger_entries;
-create trigger ledger_entries_book after insert on public.ledger_entries
-    for each row execute function hub.ledger_book();
-
-create or replace function hub.ledger_balance() returns trigger
-language plpgsql as $$
-declare
-    total numeric;
-    units bigint;
-begin
-    select sum(e.amount), count(distinct a.unit) into total, units
-    from public.ledger_entries e join public.ledger_accounts a on a.id = e.account_id
-    where e.transfer_id = new.transfer_id;
-    if total <> 0 or units > 1 then
-        raise exception using errcode = '23514', schema = 'public', table = 'ledger_entries', constraint = 'ledger_entries_balances',
-            message = 'new row for relation "ledger_entries" violates check constraint "ledger_entries_balances"',
-            detail = 'The entries of a transfer have one unit and add up to nothing.';
-    end if;
-    return null;
-end
-$$;
-drop trigger if exists ledger_entries_balance on public.ledger_entries;
-create constraint trigger ledger_entries_balance after insert on public.ledger_entries
-    deferrable initially deferred for each row execute function hub.ledger_balance();

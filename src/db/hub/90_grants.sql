@@ -42,3 +42,10 @@ grant execute on function hub.host_of(text), hub.host_policy(text),
 -- What is said by people elsewhere is written with the hub's own rights.
 grant select, insert, update, delete on hub.quote_permits to service_role;
 grant execute on function hub.take_post(jsonb), hub.take_reaction(uuid, text, text, text), hub.take_message(jsonb) to service_role;
+-- The books are kept with the hub's own rights.
+grant select, insert, update, delete on hub.ledger_holds to service_role;
+grant execute on function hub.ledger_account(text, uuid, text, uuid, numeric), hub.ledger_line(uuid, text, numeric),
+    hub.ledger_may_owe(uuid, text, numeric, numeric), hub.ledger_release(text), hub.treasury_of(uuid),
+    hub.ledger_reserve(text, text, uuid, text, uuid, numeric, numeric, numeric),
+    hub.ledger_transfer(text, uuid, text, uuid, text, uuid, numeric, text, text, uuid, text, numeric, numeric),
+    hub.ledger_issue(text, uuid, text, numeric, text, text) to service_role;

@@ -1,4 +1,4 @@
-//! How often an actor may do what bothers others: ask to follow, report. Counted per actor, wherever he lives, in the
+//! How often an actor may do what bothers others: ask to follow, report, offer, vote. Counted per actor, wherever he lives, in the
 //! memory of this process (R17).
 
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
@@ -17,6 +17,8 @@ use crate::db::Tx;
 pub enum Deed {
     Follow,
     Report,
+    Offer,
+    Vote,
 }
 
 /// When the count began, and how many there were since.
@@ -38,6 +40,8 @@ pub fn take(tx: &Tx, deed: Deed, actor: Uuid) -> Result<(), Duration> {
     let rate = match deed {
         Deed::Follow => limits.follows,
         Deed::Report => limits.reports,
+        Deed::Offer => limits.offers,
+        Deed::Vote => limits.votes,
     };
     let count = COUNTS.get_with((deed, actor), || Arc::new(Mutex::new((Instant::now(), 0))));
     let mut count = count.lock().unwrap_or_else(PoisonError::into_inner);

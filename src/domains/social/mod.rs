@@ -96,8 +96,8 @@ pub const DOMAIN: Domain = Domain {
     hears: &[
         hears!(FollowAsked => wire::on_follow_asked),
         hears!(FollowUndone => wire::on_follow_undone),
-        hears!(FollowAccepted => wire::on_follow_accepted),
-        hears!(FollowRejected => wire::on_follow_rejected),
+        hears!(Accepted => wire::on_follow_accepted),
+        hears!(Rejected => wire::on_follow_rejected),
         hears!(PostCreated => posts::hear::on_post),
         hears!(PostUpdated => posts::hear::on_post),
         hears!(ObjectDeleted => posts::hear::on_deleted),

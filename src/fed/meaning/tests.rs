@@ -215,21 +215,15 @@ fn s_35_only_who_did_it_takes_it_back() {
 #[test]
 fn an_answer_is_given_by_whom_was_asked() {
     let follow = |object: &str| json!({ "id": "https://hub.example/ap/activities/1", "type": "Follow", "actor": "https://hub.example/ap/actors/1", "object": object });
-    assert_eq!(
-        meaning(says("Accept", follow(ANN))),
-        Meaning::FollowAccepted
-    );
-    assert_eq!(
-        meaning(says("Reject", follow(ANN))),
-        Meaning::FollowRejected
-    );
+    assert_eq!(meaning(says("Accept", follow(ANN))), Meaning::Accepted);
+    assert_eq!(meaning(says("Reject", follow(ANN))), Meaning::Rejected);
     assert_eq!(
         of(says("Accept", follow("https://masto.example/users/bob"))),
         Read::Refuse("not_asked")
     );
     assert_eq!(
         meaning(says("Accept", json!("https://hub.example/ap/activities/1"))),
-        Meaning::FollowAccepted
+        Meaning::Accepted
     );
     assert_eq!(
         of(says("Accept", json!("https://x.example/1"))),
@@ -303,5 +297,102 @@ fn what_a_group_passes_on_is_somebody_elses() {
             note(json!({ "attributedTo": "https://x.example/bob" }))
         )),
         Meaning::Announced
+    );
+}
+
+#[test]
+fn what_concerns_goods_help_and_decisions() {
+    let ours = "https://hub.example/ap/actors/1";
+    let intent = json!({ "type": "Intent", "action": "transfer" });
+    for (object, expected) in [
+        (
+            note(json!({ "purpose": "offer", "publishes": intent, "mo:kind": "mo:Listing" })),
+            Meaning::ListingSaid,
+        ),
+        (
+            note(json!({ "purpose": "offer", "publishes": intent })),
+            Meaning::ListingSaid,
+        ),
+        (
+            note(json!({ "flohmarkt:data": { "price": "1 EUR" } })),
+            Meaning::ListingSaid,
+        ),
+        (
+            note(json!({ "type": "Proposal", "purpose": "offer" })),
+            Meaning::ListingSaid,
+        ),
+        (
+            note(json!({ "type": "ValueFlows:Proposal" })),
+            Meaning::ListingSaid,
+        ),
+        (
+            note(json!({ "purpose": "request", "publishes": intent, "mo:kind": "mo:Declaration" })),
+            Meaning::DeclarationSaid,
+        ),
+        (note(json!({ "type": "Agreement" })), Meaning::AgreementSaid),
+        (
+            note(
+                json!({ "type": "Document", "fulfills": ["https://hub.example/ap/agreements/1#primary"] }),
+            ),
+            Meaning::ReceiptSaid,
+        ),
+        (
+            note(json!({ "type": "Question", "mo:kind": "mo:DaoProposal" })),
+            Meaning::ProposalSaid,
+        ),
+        (note(json!({ "type": "Document" })), Meaning::PostCreated),
+        (note(json!({ "type": "Question" })), Meaning::PostCreated),
+    ] {
+        assert_eq!(
+            meaning(says("Create", object.clone())),
+            expected,
+            "{object}"
+        );
+        if expected != Meaning::PostCreated {
+            assert_eq!(
+                meaning(says("Update", object.clone())),
+                expected,
+                "{object}"
+            );
+        }
+    }
+
+    let offer = |to: &str| {
+        let mut offer = says("Offer", json!({ "type": "Agreement" }));
+        offer["to"] = json!([to]);
+        offer
+    };
+    assert_eq!(meaning(offer(ours)), Meaning::OfferMade);
+    assert_eq!(
+        of(offer("https://x.example/1")),
+        Read::Ignore("not_about_us")
+    );
+    let mut question = offer(ours);
+    question["object"] = json!({ "type": "Question" });
+    assert_eq!(meaning(question), Meaning::ProposalOffered);
+    assert_eq!(
+        meaning(says(
+            "Undo",
+            json!({ "id": "https://masto.example/o/1", "type": "Offer", "actor": ANN })
+        )),
+        Meaning::OfferUndone
+    );
+
+    assert_eq!(meaning(says("Join", json!(ours))), Meaning::JoinAsked);
+    assert_eq!(meaning(says("Leave", json!(ours))), Meaning::Left);
+    let mut invite = says("Invite", json!(ANN));
+    invite["target"] = json!(ours);
+    assert_eq!(meaning(invite.clone()), Meaning::Invited);
+    invite["object"] = json!("https://masto.example/groups/other");
+    assert_eq!(of(invite), Read::Refuse("not_his"));
+
+    // What is said of what we asked counts for nothing but its id.
+    let copy = json!({ "id": "https://hub.example/ap/activities/1", "type": "Offer", "actor": "https://x.example/1" });
+    assert_eq!(
+        of(says("Reject", copy)),
+        Read::Means(
+            Meaning::Rejected,
+            vec![json!("https://hub.example/ap/activities/1")]
+        )
     );
 }

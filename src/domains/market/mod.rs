@@ -1,0 +1,15 @@
+//! What is offered for a price: listings of this hub and of others.
+
+use crate::node::domain::Domain;
+
+/// What this domain plugs in.
+pub const DOMAIN: Domain = Domain {
+    name: "market",
+    actions: &[],
+    hooks: &[],
+    shows: &[],
+    jobs: &[],
+    crons: &[],
+    reactions: &[],
+    hears: &[],
+};
