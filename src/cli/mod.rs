@@ -16,6 +16,7 @@ mod log;
 mod mail;
 mod open;
 pub mod progress;
+mod receipt;
 mod serve;
 mod tenants;
 mod tokens;
@@ -105,6 +106,9 @@ enum Command {
     /// Other servers: how it stands with them, and trying deliveries again
     #[command(subcommand)]
     Federation(federation::Federation),
+    /// Receipts of exchanges: verify
+    #[command(subcommand)]
+    Receipt(receipt::Receipt),
     /// Settings: show, check, docs
     #[command(subcommand)]
     Config(config::Command),
@@ -163,6 +167,9 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
     if let Some(Command::Config(command)) = &cli.command {
         return command.run(&flags).map(|()| ExitCode::SUCCESS);
     }
+    if let Some(Command::Receipt(receipt)) = &cli.command {
+        return receipt.run();
+    }
     if let Some(Command::Audit(audit)) = &cli.command
         && let Some(done) = audit.without_hub()
     {
@@ -192,7 +199,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         Some(Command::Mail(mail)) => mail.run(&config),
         Some(Command::Doctor(doctor)) => doctor.run(&config),
-        Some(Command::Version { .. } | Command::Config(_)) => Ok(()),
+        Some(Command::Version { .. } | Command::Config(_) | Command::Receipt(_)) => Ok(()),
     }
     .map(|()| ExitCode::SUCCESS)
 }

@@ -286,6 +286,10 @@ fn write(actor: &Local, keys: &[keys::Shown], domain: &str, base: &str) -> Resul
         if actor.kind == "agent" {
             say("mo:operator", json!(actor.operator));
         }
+        if actor.kind != "channel" {
+            say("mo:listings", own("listings"));
+            say("mo:declarations", own("declarations"));
+        }
     }
     say("mo:version", json!(actor.version));
     Ok(Value::Object(told))

@@ -203,6 +203,14 @@ impl Node {
             .find(|shows| shows.path == path)
     }
 
+    /// Everything that is shown there, each domain's part.
+    pub fn all_shows<'a>(&self, path: &'a str) -> impl Iterator<Item = &'static Shows> + use<'_, 'a> {
+        self.domains
+            .iter()
+            .flat_map(|domain| domain.shows)
+            .filter(move |shows| shows.path == path)
+    }
+
     /// Call a verb by name.
     pub async fn act(&self, caller: &Caller, name: &str, input: Value) -> Result<Value> {
         let action = self.action(name).ok_or_else(|| {

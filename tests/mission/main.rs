@@ -10,5 +10,12 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod crossings;
+mod declarations;
+mod exchange_faults;
+mod exchange_forgeries;
+mod exchanges;
+mod receipts;
 mod listings;
 mod reputation;
+mod trade;

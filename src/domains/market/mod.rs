@@ -19,6 +19,7 @@ pub const DOMAIN: Domain = Domain {
         shows!("listings" => listings::show::listing, listings::show::part),
         shows!("listings/proposal" => listings::show::proposal),
         shows!("actors" => listings::show::no_actor, listings::show::of_actor),
+        shows!("groups" => listings::show::no_actor, listings::show::of_actor),
     ],
     jobs: &[job!(listings::tasks::Expire)],
     crons: &[Cron {

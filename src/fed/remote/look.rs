@@ -105,6 +105,8 @@ async fn is_known(node: &Node, named: &str) -> Result<bool> {
             .text(named)
             .sql(" union all select id from public.posts where federated_ap_id = ")
             .text(named)
+            .sql(" union all select id from public.declarations where federated_ap_id = ")
+            .text(named)
             .sql(" union all select id from public.listings where federated_ap_id = ")
             .text(named),
     };

@@ -231,7 +231,13 @@ pub async fn part(
                 let here = format!("{}{here}", actors::base(tx)?);
                 return match actor {
                     Some(actor) if actor.uri == here && is_readable(&actor) => {
-                        collected(tx, &actor, &collection, wanted.clone()).await
+                        match collected(tx, &actor, &collection, wanted.clone()).await? {
+                            Found::Nothing => {
+                                of_domains(&node, tx, &actor, &path, &collection, wanted.clone())
+                                    .await
+                            }
+                            found => Ok(found),
+                        }
                     }
                     _ => Ok(Found::Nothing),
                 };
@@ -268,6 +274,24 @@ pub async fn part(
         })
         .await;
     answer(&request, None, found)
+}
+
+/// What the domains collect of an actor: what it sells, declares and so on.
+async fn of_domains(
+    node: &Node,
+    tx: &mut Tx,
+    actor: &Local,
+    path: &str,
+    collection: &str,
+    wanted: Wanted,
+) -> Result<Found> {
+    for part in node.all_shows(path).filter_map(|shows| shows.part) {
+        if let Some(part) = part(tx, actor.id, collection, wanted.clone()).await? {
+            let uri = format!("{}/{collection}", actor.uri);
+            return Ok(Found::Open(said(&uri, &actor.uri, part, wanted)));
+        }
+    }
+    Ok(Found::Nothing)
 }
 
 fn said(uri: &str, owner: &str, part: Part, wanted: Wanted) -> Value {
