@@ -134,23 +134,11 @@ async fn read(
             .map(str::trim)
             .filter(|text| !text.is_empty())
     };
-    if !subject.is_open {
-        return Ok(Err("not_active"));
-    }
     let date = |text: &str| {
         DateTime::parse_from_rfc3339(text)
             .ok()
             .map(|at| at.with_timezone(&Utc))
     };
-    let expires = match said("mo:expires") {
-        None => now + TimeDelta::days(7),
-        Some(text) => match date(text) {
-            Some(at) if at <= now => return Ok(Err("expired")),
-            Some(at) => at.min(now + TimeDelta::days(90)),
-            None => return Ok(Err("expired")),
-        },
-    };
-
     let counters = match heard.activity.get("mo:counters").and_then(vocab::id) {
         None => None,
         Some(uri) => match by_uri(tx, By::Offer(uri)).await? {
@@ -158,6 +146,17 @@ async fn read(
             Some(old) if old.kept.subject_uri != subject.uri => return Ok(Err("not_party")),
             Some(old) if old.kept.agreement.is_some() => return Ok(Err("already_accepted")),
             old => old,
+        },
+    };
+    if !subject.is_open {
+        return Ok(Err("not_active"));
+    }
+    let expires = match said("mo:expires") {
+        None => now + TimeDelta::days(7),
+        Some(text) => match date(text) {
+            Some(at) if at <= now => return Ok(Err("expired")),
+            Some(at) => at.min(now + TimeDelta::days(90)),
+            None => return Ok(Err("expired")),
         },
     };
     let theirs = counters.as_ref().and_then(|old| old.kept.counter.as_ref());
