@@ -197,10 +197,15 @@ impl Node {
 
     /// Who shows what is behind this part of an address.
     pub fn shows(&self, path: &str) -> Option<&'static Shows> {
+        self.all_shows(path).next()
+    }
+
+    /// The same of every domain that shows something there.
+    pub fn all_shows<'a>(&self, path: &'a str) -> impl Iterator<Item = &'static Shows> + use<'a> {
         self.domains
             .iter()
             .flat_map(|domain| domain.shows)
-            .find(|shows| shows.path == path)
+            .filter(move |shows| shows.path == path)
     }
 
     /// Call a verb by name.

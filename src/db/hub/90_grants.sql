@@ -49,3 +49,8 @@ grant execute on function hub.ledger_account(text, uuid, text, uuid, numeric), h
     hub.ledger_reserve(text, text, uuid, text, uuid, numeric, numeric, numeric),
     hub.ledger_transfer(text, uuid, text, uuid, text, uuid, numeric, text, text, uuid, text, numeric, numeric),
     hub.ledger_issue(text, uuid, text, numeric, text, text) to service_role;
+-- Votes are taken and counted with the hub's own rights.
+grant select, insert, update, delete on hub.electorate, hub.tallies, hub.advisory_votes to service_role;
+grant execute on function hub.dao_is_elsewhere(uuid) to anon, authenticated, service_role;
+grant execute on function hub.take_vote(jsonb), hub.show_tally(uuid), hub.take_delegated(uuid), hub.keep_dao(uuid),
+    hub.dao_document(uuid, text), hub.take_proposal(jsonb) to service_role;

@@ -231,7 +231,12 @@ pub async fn part(
                 let here = format!("{}{here}", actors::base(tx)?);
                 return match actor {
                     Some(actor) if actor.uri == here && is_readable(&actor) => {
-                        collected(tx, &actor, &collection, wanted.clone()).await
+                        match collected(tx, &actor, &collection, wanted.clone()).await? {
+                            Found::Nothing => {
+                                of_domain(&node, tx, &actor, &collection, wanted.clone()).await
+                            }
+                            found => Ok(found),
+                        }
                     }
                     _ => Ok(Found::Nothing),
                 };
@@ -317,6 +322,23 @@ async fn collected(tx: &mut Tx, actor: &Local, collection: &str, wanted: Wanted)
         _ => return Ok(Found::Nothing),
     };
     Ok(Found::Open(told))
+}
+
+/// What an actor of one kind has beside: the first domain that knows of it says.
+async fn of_domain(
+    node: &Node,
+    tx: &mut Tx,
+    actor: &Local,
+    collection: &str,
+    wanted: Wanted,
+) -> Result<Found> {
+    for part in node.all_shows("actors").filter_map(|shows| shows.part) {
+        if let Some(part) = part(tx, actor.id, collection, wanted.clone()).await? {
+            let uri = format!("{}/{collection}", actor.uri);
+            return Ok(Found::Open(said(&uri, &actor.uri, part, wanted)));
+        }
+    }
+    Ok(Found::Nothing)
 }
 
 async fn moderators(tx: &mut Tx, actor: &Local) -> Result<Vec<String>> {
