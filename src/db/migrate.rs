@@ -43,6 +43,7 @@ const REPLACEABLE: &[(&str, &str)] = &[
     ("50_ops", include_str!("hub/50_ops.sql")),
     ("55_moderation", include_str!("hub/55_moderation.sql")),
     ("57_ledger", include_str!("hub/57_ledger.sql")),
+    ("57_reputation", include_str!("hub/57_reputation.sql")),
     ("58_governance", include_str!("hub/58_governance.sql")),
     ("90_grants", include_str!("hub/90_grants.sql")),
 ];

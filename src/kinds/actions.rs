@@ -24,7 +24,7 @@ pub struct Action {
     pub about: &'static str,
     /// Names of the arguments with their SQL types, for descriptions and for GET.
     pub arguments: &'static [(&'static str, &'static str)],
-    /// The argument that may name an actor or an object elsewhere: it is looked up before the transaction opens.
+    /// The argument (or the place within one, as a JSON pointer) that may name an actor or an object elsewhere: it is looked up before the transaction opens.
     pub looks_up: Option<&'static str>,
     /// The behaviour.
     pub run: for<'a> fn(&'a mut Tx, Value) -> Running<'a>,

@@ -13,7 +13,7 @@ use crate::support::TestDatabase;
 use crate::{expect_none, read};
 
 /// Tables that no seed defines but what they say needs.
-const UNNAMED: [&str; 25] = [
+const UNNAMED: [&str; 26] = [
     "ap_activities",
     "ap_actors",
     "ap_deliveries",
@@ -36,6 +36,7 @@ const UNNAMED: [&str; 25] = [
     "reactions",
     "relationships",
     "reports",
+    "reputation_credentials",
     "rule_runs",
     "vault_secrets",
     "votes",

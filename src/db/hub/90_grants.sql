@@ -49,6 +49,9 @@ grant execute on function hub.ledger_account(text, uuid, text, uuid, numeric), h
     hub.ledger_reserve(text, text, uuid, text, uuid, numeric, numeric, numeric),
     hub.ledger_transfer(text, uuid, text, uuid, text, uuid, numeric, text, text, uuid, text, numeric, numeric),
     hub.ledger_issue(text, uuid, text, numeric, text, text) to service_role;
+grant select, insert, update, delete on hub.reputation_facts to service_role;
+grant execute on function hub.trust_in(bytea, text, uuid), hub.settle_reputation(uuid, text),
+    hub.note_reputation(uuid, text, text, text, boolean) to service_role;
 -- Votes are taken and counted with the hub's own rights.
 grant select, insert, update, delete on hub.electorate, hub.tallies, hub.advisory_votes to service_role;
 grant execute on function hub.dao_is_elsewhere(uuid) to anon, authenticated, service_role;

@@ -1,5 +1,7 @@
 //! What is offered for a price: listings of this hub and of others.
 
+pub mod terms;
+
 use crate::node::domain::Domain;
 
 /// What this domain plugs in.
