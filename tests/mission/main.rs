@@ -10,4 +10,6 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod daos;
 mod reputation;
+mod votes;

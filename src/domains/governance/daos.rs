@@ -1,13 +1,13 @@
 //! DAOs as rows: those of this hub, which have an actor if they are public, and those elsewhere, which are an actor. Who
 //! belongs to one, who runs it, and how a name or an address leads to it.
 
-use diesel::sql_types::{Jsonb, Nullable, Text, Uuid as SqlUuid};
+use diesel::sql_types::{BigInt, Jsonb, Nullable, Text, Uuid as SqlUuid};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::base::{Error, Result};
-use crate::db::{Bind, Statement, Tx, audit};
+use crate::db::{Bind, Statement, Tx};
 use crate::domains::social::actors::{self as people, Known};
 use crate::fed::actors::{self, Local};
 
@@ -238,14 +238,14 @@ pub async fn signed_in(tx: &mut Tx) -> Result<Uuid> {
 
 /// Note that somebody elsewhere tried what only officers may (S-43).
 pub async fn note_denied(tx: &mut Tx, dao: &Dao, by: &str, what: &str) -> Result<()> {
-    let note = audit::Note {
-        action: "write",
-        resource: "dao_members",
-        id: Some(dao.id),
-        owner: dao.owner_id,
-        metadata: json!({ "outcome": "denied", "verb": what, "by": by }),
-    };
-    audit::note(tx, note).await
+    let note = json!([{
+        "door": "activitypub", "action": "write", "resource_type": "dao_members", "outcome": "denied",
+        "metadata": { "dao": dao.id, "verb": what, "by": by },
+    }]);
+    let mut call = Statement::<BigInt>::new("select hub.note_attempts(");
+    call.text(note.to_string()).sql("::jsonb)");
+    tx.as_hub(async |tx| tx.load::<_, i64>(call.clone()).await.map(drop))
+        .await
 }
 
 /// Addresses of those who run a DAO and live here, for what they should hear.
