@@ -10,7 +10,6 @@ use crate::support::peer::{Peers, proved_by};
 pub struct Dao {
     pub id: String,
     pub uri: String,
-    pub row: Value,
 }
 
 /// Found a DAO as somebody; more columns may be given.
@@ -29,7 +28,7 @@ pub async fn found(hub: &Hub, who: &Member, name: &str, more: Value) -> Dao {
             .await
         })
         .await;
-    Dao { id, uri, row }
+    Dao { id, uri }
 }
 
 /// How many belong to a DAO with this role.

@@ -217,7 +217,7 @@ async fn s_45_no_vote_counts_twice_late_or_from_outside() {
     let (status, told) = hub.tries(&ann.person, "votes_cast", json!({ "proposal": uri, "choice": "no" })).await;
     assert_eq!((status, &told["code"]), (409, &json!("vote.already_voted")), "{told}");
     let (status, _) = hub.tries(&ann.person, "votes_cast", json!({ "proposal": uri, "choice": "maybe" })).await;
-    assert_eq!(status, 422);
+    assert_eq!(status, 400);
 
     let vote = click(&mel, uri, &dao.uri, "Yes");
     assert_eq!(sends(&hub, &mel, &vote).await, "done");

@@ -361,7 +361,7 @@ begin
             return query select 'older', it.id;
         else
             update proposals s set title = p ->> 'title', description = p ->> 'description', status = p ->> 'status',
-                voting_closes_at = (p ->> 'closes')::timestamptz, votes_yes = (p ->> 'yes')::int, votes_no = (p ->> 'no')::int,
+                votes_yes = (p ->> 'yes')::int, votes_no = (p ->> 'no')::int,
                 votes_abstain = (p ->> 'abstain')::int, quorum_reached = (p ->> 'quorum')::boolean, tally = p -> 'tally',
                 ballots_digest = p ->> 'digest', execution_error = p ->> 'execution_error', version = said
             where s.id = it.id;

@@ -119,11 +119,11 @@ async fn open(tx: &mut Tx, id: Uuid) -> Result<Option<(Proposal, Dao)>> {
     Ok(is_open.then_some((proposal, dao)))
 }
 
-/// One voter elsewhere for each inbox that gets to hear how it goes.
+/// One of those who may vote or have voted elsewhere for each inbox: they hear how it goes, whether they follow or not.
 pub async fn voters(tx: &mut Tx, proposal: Uuid) -> Result<Vec<String>> {
     let mut select = Statement::<Text>::new(
         "select min(a.uri) from public.ap_actors a where a.kind is null and a.deleted_at is null and a.suspended_at is null and a.id in \
-         (select v.actor_id from public.votes v where v.proposal_id = ",
+         (select e.actor_id from hub.electorate e where e.proposal_id = ",
     );
     select
         .bind(Bind::Uuid(proposal))

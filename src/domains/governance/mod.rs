@@ -10,6 +10,7 @@ pub mod members;
 pub mod offers;
 pub mod proposals;
 pub mod question;
+pub mod recount;
 pub mod show;
 pub mod tally;
 pub mod votes;

@@ -216,7 +216,8 @@ pub async fn begin(tx: &mut Tx, id: Uuid, dao: &Dao) -> Result<Proposal> {
     let proposal = by_id(tx, id).await?.ok_or_else(missing)?;
 
     if let Some(voice) = voice {
-        say(tx, &proposal, &voice, "Create", Vec::new()).await?;
+        let also = super::closing::voters(tx, id).await?;
+        say(tx, &proposal, &voice, "Create", also).await?;
     }
     let order = Order {
         at: proposal.voting_closes_at.map(|at| at + chrono::TimeDelta::seconds(super::closing::GRACE)),
