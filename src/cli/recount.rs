@@ -104,7 +104,7 @@ impl Reader {
         let bar = progress::start("pages of ballots", None);
         let whole = self.get(ballots).await?;
         let mut next = whole.get("first").and_then(vocab::id).map(str::to_owned);
-        for _ in 0..MOST_PAGES {
+        for page_number in 0..MOST_PAGES {
             let Some(place) = next.take() else { break };
             if !trust::same_origin(&place, ballots) {
                 count.fault("a page of ballots is elsewhere");
@@ -123,9 +123,7 @@ impl Reader {
                 count.ballot(item, proof);
             }
             next = page.get("next").and_then(vocab::id).map(str::to_owned);
-            if let Some(bar) = &bar {
-                bar.inc(1);
-            }
+            bar.at(u64::try_from(page_number).unwrap_or_default() + 1);
         }
         Ok(())
     }

@@ -271,3 +271,11 @@ pub async fn address(tx: &mut Tx, person: Person) -> Result<Option<String>> {
     let rows: Vec<String> = tx.as_hub(async |tx| tx.load(select.clone()).await).await?;
     Ok(rows.into_iter().next())
 }
+
+/// The page of a public DAO.
+pub async fn page(tx: &mut Tx, dao: &Dao) -> Result<Option<String>> {
+    let voice = actors::of_row(tx, "dao", dao.id).await?;
+    Ok(voice
+        .filter(|voice| voice.is_shown && !voice.is_gone())
+        .and_then(|voice| voice.url))
+}

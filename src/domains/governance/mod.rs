@@ -2,6 +2,7 @@
 
 pub mod ballots;
 pub mod closing;
+pub mod daoip2;
 pub mod daos;
 pub mod execution;
 pub mod hear_votes;

@@ -296,3 +296,20 @@ async fn asked(tx: &mut Tx, dao: &Dao, voice: &Local, wanted: Wanted) -> Result<
     part.items = full;
     Ok(part)
 }
+
+/// A proposal of a public DAO by its number.
+pub async fn by_number(tx: &mut Tx, slug: &str, number: i32) -> Result<Option<Shown>> {
+    let Some(dao) = daos::public_by_slug(tx, slug).await? else {
+        return Ok(None);
+    };
+    let mut select = Statement::<SqlUuid>::new("select id from public.proposals where dao_id = ");
+    select
+        .bind(Bind::Uuid(dao.id))
+        .sql(" and number = ")
+        .bind(Bind::Int(i64::from(number)));
+    let rows: Vec<Uuid> = tx.as_hub(async |tx| tx.load(select.clone()).await).await?;
+    match rows.into_iter().next() {
+        Some(id) => proposal(tx, id).await,
+        None => Ok(None),
+    }
+}
