@@ -11,5 +11,9 @@
 mod support;
 
 mod daos;
+mod orders;
+mod proposals;
+mod recount;
 mod reputation;
+mod treasury;
 mod votes;
