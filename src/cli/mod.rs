@@ -16,6 +16,7 @@ mod log;
 mod mail;
 mod open;
 pub mod progress;
+mod receipt;
 mod recount;
 mod serve;
 mod tenants;
@@ -106,6 +107,9 @@ enum Command {
     /// Other servers: how it stands with them, and trying deliveries again
     #[command(subcommand)]
     Federation(federation::Federation),
+    /// Receipts of exchanges: verify
+    #[command(subcommand)]
+    Receipt(receipt::Receipt),
     /// Count a DAO's vote again from what it serves; exit code 1 when it is not as told
     #[command(after_help = "Example: made-open recount https://hub.example/ap/proposals/0197b0a2-… --json")]
     Recount(recount::Recount),
@@ -167,6 +171,9 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
     if let Some(Command::Config(command)) = &cli.command {
         return command.run(&flags).map(|()| ExitCode::SUCCESS);
     }
+    if let Some(Command::Receipt(receipt)) = &cli.command {
+        return receipt.run();
+    }
     if let Some(Command::Audit(audit)) = &cli.command
         && let Some(done) = audit.without_hub()
     {
@@ -197,7 +204,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         Some(Command::Mail(mail)) => mail.run(&config),
         Some(Command::Doctor(doctor)) => doctor.run(&config),
-        Some(Command::Version { .. } | Command::Config(_)) => Ok(()),
+        Some(Command::Version { .. } | Command::Config(_) | Command::Receipt(_)) => Ok(()),
     }
     .map(|()| ExitCode::SUCCESS)
 }

@@ -42,6 +42,8 @@ const REPLACEABLE: &[(&str, &str)] = &[
     ("50_agents", include_str!("hub/50_agents.sql")),
     ("50_ops", include_str!("hub/50_ops.sql")),
     ("55_moderation", include_str!("hub/55_moderation.sql")),
+    ("57_commons", include_str!("hub/57_commons.sql")),
+    ("56_market", include_str!("hub/56_market.sql")),
     ("57_ledger", include_str!("hub/57_ledger.sql")),
     ("57_reputation", include_str!("hub/57_reputation.sql")),
     ("58_governance", include_str!("hub/58_governance.sql")),

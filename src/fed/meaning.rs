@@ -247,13 +247,8 @@ fn is_direct(object: &Value, speaker: Speaker<'_>) -> bool {
     let audience = recipients(object);
     !audience.is_empty()
         && !audience.iter().any(|id| {
-            is_public(id) || Some(*id) == speaker.followers_url || id.ends_with("/followers")
+            vocab::is_public(id) || Some(*id) == speaker.followers_url || id.ends_with("/followers")
         })
-}
-
-/// Everybody, in each of the three spellings.
-pub fn is_public(id: &str) -> bool {
-    id == vocab::PUBLIC || id == "as:Public" || id == "Public"
 }
 
 /// Whom a document is addressed to, each once.

@@ -200,8 +200,8 @@ impl Node {
         self.all_shows(path).next()
     }
 
-    /// The same of every domain that shows something there.
-    pub fn all_shows<'a>(&self, path: &'a str) -> impl Iterator<Item = &'static Shows> + use<'a> {
+    /// Everything that is shown there, each domain's part.
+    pub fn all_shows<'a>(&self, path: &'a str) -> impl Iterator<Item = &'static Shows> + use<'_, 'a> {
         self.domains
             .iter()
             .flat_map(|domain| domain.shows)

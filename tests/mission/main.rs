@@ -10,10 +10,18 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod crossings;
 mod daos;
+mod declarations;
+mod exchange_faults;
+mod exchange_forgeries;
+mod exchanges;
+mod listings;
 mod orders;
 mod proposals;
+mod receipts;
 mod recount;
 mod reputation;
+mod trade;
 mod treasury;
 mod votes;

@@ -78,7 +78,8 @@ create trigger accept_parties before insert or update on public.exchanges
 drop trigger if exists exchanges_keep on public.exchanges;
 create trigger exchanges_keep before update on public.exchanges
     for each row execute function hub.keep_columns('owner_id', 'offer_user_id', 'need_user_id', 'offer_decl_id', 'need_decl_id', 'listing_id', 'exchange_type');
--- What both sides say may arrive in any order, so a cancelled one can still turn out otherwise; a completed one cannot.
+-- What both sides say may arrive in any order, so a cancelled one can still turn out otherwise; a completed one cannot. An
+-- acceptance that was under way binds even who has withdrawn meanwhile.
 drop trigger if exists exchanges_step on public.exchanges;
 create trigger exchanges_step before insert or update of status on public.exchanges
     for each row execute function hub.step_state('status',
@@ -87,4 +88,5 @@ create trigger exchanges_step before insert or update of status on public.exchan
           "in_progress": ["completed", "cancelled", "disputed"],
           "disputed": ["in_progress", "completed", "cancelled"],
           "cancelled": ["in_progress", "completed", "disputed"],
-          "completed": [], "rejected": [], "withdrawn": [], "expired": []}', '{proposed}');
+          "withdrawn": ["accepted"], "expired": ["accepted", "withdrawn"],
+          "completed": [], "rejected": []}', '{proposed}');

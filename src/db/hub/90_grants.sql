@@ -42,6 +42,9 @@ grant execute on function hub.host_of(text), hub.host_policy(text),
 -- What is said by people elsewhere is written with the hub's own rights.
 grant select, insert, update, delete on hub.quote_permits to service_role;
 grant execute on function hub.take_post(jsonb), hub.take_reaction(uuid, text, text, text), hub.take_message(jsonb) to service_role;
+-- What stands behind exchanges is nobody's to read but the hub's.
+grant select, insert, update, delete on hub.deals, hub.deal_documents to service_role;
+grant execute on function hub.take_declaration(jsonb), hub.lock_deal(uuid), hub.keep_deal(jsonb), hub.set_exchange(uuid, jsonb) to service_role;
 -- The books are kept with the hub's own rights.
 grant select, insert, update, delete on hub.ledger_holds to service_role;
 grant execute on function hub.ledger_account(text, uuid, text, uuid, numeric), hub.ledger_line(uuid, text, numeric),
@@ -52,6 +55,10 @@ grant execute on function hub.ledger_account(text, uuid, text, uuid, numeric), h
 grant select, insert, update, delete on hub.reputation_facts to service_role;
 grant execute on function hub.trust_in(bytea, text, uuid), hub.settle_reputation(uuid, text),
     hub.note_reputation(uuid, text, text, text, boolean) to service_role;
+-- What is for sale is found by everybody, and written by the hub where it comes from elsewhere.
+grant execute on function hub.search_listings(text, text, text, text[], numeric, numeric, text, boolean, double precision, double precision,
+    double precision, timestamptz, uuid, integer) to anon, authenticated, service_role;
+grant execute on function hub.take_listing(jsonb), hub.reserve_stock(uuid, numeric), hub.settle_stock(uuid, numeric, boolean) to service_role;
 -- Votes are taken and counted with the hub's own rights.
 grant select, insert, update, delete on hub.electorate, hub.tallies, hub.advisory_votes to service_role;
 grant execute on function hub.dao_is_elsewhere(uuid) to anon, authenticated, service_role;

@@ -63,7 +63,7 @@ pub const DOMAIN: Domain = Domain {
         shows!("proposals" => show::proposal, show::part),
         shows!("votes" => show::vote),
         shows!("results" => show::result),
-        shows!("actors" => show::nothing, show::of_actor),
+        shows!("groups" => show::nothing, show::of_actor),
     ],
     ..Domain::EMPTY
 };

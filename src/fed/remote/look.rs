@@ -104,6 +104,12 @@ async fn is_known(node: &Node, named: &str) -> Result<bool> {
             .sql("uri = ")
             .text(named)
             .sql(" union all select id from public.posts where federated_ap_id = ")
+            .text(named)
+            .sql(" union all select id from public.declarations where federated_ap_id = ")
+            .text(named)
+            .sql(" union all select id from public.listings where federated_ap_id = ")
+            .text(named)
+            .sql(" union all select id from public.proposals where federated_ap_id = ")
             .text(named),
     };
     ask.sql(" limit 1");
@@ -153,7 +159,14 @@ pub async fn take_in_object(node: &Node, object: &Value, budget: &Budget) -> Res
     let Read::Means(meaning, _) = meaning::own(true, object, speaker) else {
         return Err(Unreached::Refused("not_a_post"));
     };
-    if !matches!(meaning, Meaning::PostCreated | Meaning::MessageCreated) {
+    if !matches!(
+        meaning,
+        Meaning::PostCreated
+            | Meaning::MessageCreated
+            | Meaning::ListingSaid
+            | Meaning::DeclarationSaid
+            | Meaning::ProposalSaid
+    ) {
         return Err(Unreached::Refused("not_a_post"));
     }
     let caller = Caller::Remote(Remote {

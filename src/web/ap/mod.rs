@@ -35,9 +35,6 @@ pub fn routes(routes: &mut web::ServiceConfig) {
         )
         .route("/nodeinfo/{version}", web::get().to(well_known::nodeinfo))
         .route("/ns/hub/v1", web::get().to(well_known::context))
-        .route("/@{handle}", web::get().to(well_known::profile))
-        .route("/posts/{id}", web::get().to(well_known::post))
-        .route("/interact", web::get().to(well_known::interact))
         .service(objects::reads("/dao/{slug}", dao::dao))
         .service(objects::reads("/dao/{slug}/{sheet}", dao::sheet))
         .service(objects::reads(

@@ -233,13 +233,26 @@ pub async fn part(
                     Some(actor) if actor.uri == here && is_readable(&actor) => {
                         match collected(tx, &actor, &collection, wanted.clone()).await? {
                             Found::Nothing => {
-                                of_domain(&node, tx, &actor, &collection, wanted.clone()).await
+                                of_domains(&node, tx, &actor, &path, &collection, wanted.clone())
+                                    .await
                             }
                             found => Ok(found),
                         }
                     }
                     _ => Ok(Found::Nothing),
                 };
+            }
+            // Some things are shown in another form as well, under an address of its own.
+            if let Some(form) = node.shows(&format!("{path}/{collection}")) {
+                return Ok(match (form.show)(tx, id).await? {
+                    Some(Shown::Object {
+                        object,
+                        is_public: true,
+                    }) => Found::Open(object),
+                    Some(Shown::Object { object, .. }) => Found::Closed(object),
+                    Some(Shown::Gone(stone)) => Found::Gone(stone),
+                    None => Found::Nothing,
+                });
             }
             let shows = node.shows(&path);
             let Some((shows, part)) = shows.and_then(|shows| Some((shows, shows.part?))) else {
@@ -261,6 +274,24 @@ pub async fn part(
         })
         .await;
     answer(&request, None, found)
+}
+
+/// What the domains collect of an actor: what it sells, declares and so on.
+async fn of_domains(
+    node: &Node,
+    tx: &mut Tx,
+    actor: &Local,
+    path: &str,
+    collection: &str,
+    wanted: Wanted,
+) -> Result<Found> {
+    for part in node.all_shows(path).filter_map(|shows| shows.part) {
+        if let Some(part) = part(tx, actor.id, collection, wanted.clone()).await? {
+            let uri = format!("{}/{collection}", actor.uri);
+            return Ok(Found::Open(said(&uri, &actor.uri, part, wanted)));
+        }
+    }
+    Ok(Found::Nothing)
 }
 
 fn said(uri: &str, owner: &str, part: Part, wanted: Wanted) -> Value {
@@ -322,23 +353,6 @@ async fn collected(tx: &mut Tx, actor: &Local, collection: &str, wanted: Wanted)
         _ => return Ok(Found::Nothing),
     };
     Ok(Found::Open(told))
-}
-
-/// What an actor of one kind has beside: the first domain that knows of it says.
-async fn of_domain(
-    node: &Node,
-    tx: &mut Tx,
-    actor: &Local,
-    collection: &str,
-    wanted: Wanted,
-) -> Result<Found> {
-    for part in node.all_shows("actors").filter_map(|shows| shows.part) {
-        if let Some(part) = part(tx, actor.id, collection, wanted.clone()).await? {
-            let uri = format!("{}/{collection}", actor.uri);
-            return Ok(Found::Open(said(&uri, &actor.uri, part, wanted)));
-        }
-    }
-    Ok(Found::Nothing)
 }
 
 async fn moderators(tx: &mut Tx, actor: &Local) -> Result<Vec<String>> {

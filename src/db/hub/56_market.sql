@@ -1,0 +1,225 @@
+-- Listings as they go out and come in, what of them is still to be had, and how they are found.
+
+-- Own listings --------------------------------------------------------------------------------------------------------
+
+-- Where an own listing stands; the hub's address comes with the request.
+create or replace function hub.listings_place() returns trigger
+language plpgsql as $$
+declare
+    base constant text := nullif(current_setting('hub.base', true), '');
+begin
+    if base is not null then
+        new.federated_ap_id := base || '/ap/listings/' || new.id;
+        new.url := base || '/listings/' || new.id;
+    end if;
+    return new;
+end
+$$;
+drop trigger if exists listings_place on public.listings;
+create trigger listings_place before insert on public.listings
+    for each row when (new.owner_id is not null) execute function hub.listings_place();
+drop trigger if exists listings_keep on public.listings;
+create trigger listings_keep before update on public.listings
+    for each row execute function hub.keep_columns('author_actor_id', 'listing_type');
+
+-- Each change of what an own one says is a new version, which stays above the old even on a restored backup.
+create or replace function hub.listings_version() returns trigger
+language plpgsql as $$
+begin
+    new.version := greatest(old.version + 1, (extract(epoch from clock_timestamp()) * 1000)::bigint);
+    if new.expires_at is distinct from old.expires_at then
+        new.warned_at := null;
+    end if;
+    return new;
+end
+$$;
+drop trigger if exists listings_version on public.listings;
+create trigger listings_version
+    before update of title, description, price_amount, price_currency, price_type, tags, location_pref, visibility, status, expires_at,
+        category, language, photos, place_name, latitude, longitude, place_radius_m, condition, fulfilment, quantity, reserved, minimum,
+        resource_uri, license, format, schema_uri, community_dao_id on public.listings
+    for each row when (new.owner_id is not null) execute function hub.listings_version();
+drop trigger if exists listings_bury on public.listings;
+create trigger listings_bury after delete on public.listings
+    for each row when (old.owner_id is not null and old.sent_at is not null) execute function hub.bury_own();
+
+-- Stock ---------------------------------------------------------------------------------------------------------------
+
+-- Promise so many of an own listing: reserved, over_stock, not_active or wrong_quantity. The last ones make it reserved.
+create or replace function hub.reserve_stock(of_listing uuid, wanted numeric) returns text
+language plpgsql set search_path = pg_catalog, public, hub as $$
+declare
+    it record;
+begin
+    select l.status, l.quantity - l.reserved as left, l.minimum, l.expires_at into it
+    from listings l where l.id = of_listing and l.owner_id is not null for update;
+    if not found or it.status <> 'active' or it.expires_at < now() then
+        return 'not_active';
+    elsif wanted <= 0 or wanted < it.minimum then
+        return 'wrong_quantity';
+    elsif wanted > it.left then
+        return 'over_stock';
+    end if;
+    update listings l set reserved = l.reserved + wanted,
+        status = case when l.reserved + wanted = l.quantity then 'reserved' else l.status end
+    where l.id = of_listing;
+    return 'reserved';
+end
+$$;
+
+-- What was promised is free again, or gone for good: then it stays counted, and the last ones make the listing sold.
+create or replace function hub.settle_stock(of_listing uuid, moved numeric, is_gone boolean) returns boolean
+language plpgsql set search_path = pg_catalog, public, hub as $$
+begin
+    if is_gone then
+        update listings l set status = 'sold'
+        where l.id = of_listing and l.owner_id is not null and l.status = 'reserved' and l.reserved = l.quantity
+            and not exists (select from exchanges e where e.listing_id = l.id and e.status in ('accepted', 'in_progress', 'disputed'));
+    else
+        update listings l set reserved = greatest(l.reserved - moved, 0),
+            status = case when l.status = 'reserved' and (l.expires_at is null or l.expires_at > now()) then 'active'
+                when l.status = 'reserved' then 'expired' else l.status end
+        where l.id = of_listing and l.owner_id is not null;
+    end if;
+    return found;
+end
+$$;
+
+-- Listings from elsewhere ---------------------------------------------------------------------------------------------
+
+-- Take a listing of another server: new, or as it is now. p: the columns of the row, and author, by, is_fetched, audience.
+-- Kept is what somebody here follows, what names somebody here, and what was asked for.
+create or replace function hub.take_listing(p jsonb) returns table (verdict text, id uuid)
+language plpgsql set search_path = pg_catalog, public, hub as $$
+#variable_conflict use_column
+declare
+    author constant uuid := (p ->> 'author')::uuid;
+    place constant text := p ->> 'federated_ap_id';
+    its_version constant bigint := (p ->> 'version')::bigint;
+    r constant public.listings := jsonb_populate_record(null::public.listings, p);
+    it record;
+    new_id uuid;
+begin
+    select o.id, o.owner_id, o.origin_actor_id, o.version, o.told_by into it
+    from listings o where o.federated_ap_id = place for update;
+    if found then
+        if it.owner_id is not null then
+            return query select 'local_object', it.id;
+        elsif it.origin_actor_id <> author then
+            return query select 'not_owner', it.id;
+        elsif (its_version, p ->> 'by') < (it.version, coalesce(it.told_by, '')) then
+            return query select 'older', it.id;
+        elsif it.told_by = p ->> 'by' then
+            return query select 'repeated', it.id;
+        else
+            update listings o set (listing_type, title, description, content_html, price_amount, price_currency, price_type, tags, location_pref,
+                visibility, status, expires_at, category, language, photos, place_name, latitude, longitude, place_radius_m, condition,
+                fulfilment, quantity, reserved, minimum, resource_uri, license, format, schema_uri, url, version, raw, told_by)
+                = (r.listing_type, r.title, r.description, r.content_html, r.price_amount, r.price_currency, r.price_type, r.tags, r.location_pref,
+                r.visibility, r.status, r.expires_at, r.category, r.language, r.photos, r.place_name, r.latitude, r.longitude,
+                r.place_radius_m, r.condition, r.fulfilment, r.quantity, 0, r.minimum, r.resource_uri, r.license, r.format, r.schema_uri,
+                r.url, its_version, p -> 'raw', p ->> 'by')
+            where o.id = it.id;
+            return query select 'changed', it.id;
+        end if;
+        return;
+    end if;
+    if not ((p ->> 'is_fetched')::boolean
+        or exists (select from follows f where f.actor_id = author and f.direction = 'out' and f.state = 'accepted')
+        or exists (select from ap_actors a where a.kind is not null and a.deleted_at is null
+            and a.uri in (select jsonb_array_elements_text(p -> 'audience'))
+            and (a.kind <> 'user' or not exists (select from blocks b where b.owner_id = a.row_id and b.actor_id = author))))
+    then
+        return query select 'not_wanted', null::uuid;
+        return;
+    end if;
+    if exists (select from ap_tombstones t where t.uri = place) then
+        return query select 'deleted', null::uuid;
+        return;
+    end if;
+    insert into listings (owner_id, origin_actor_id, listing_type, title, description, content_html, price_amount, price_currency, price_type,
+        tags, location_pref, visibility, status, expires_at, category, language, photos, place_name, latitude, longitude, place_radius_m,
+        condition, fulfilment, quantity, minimum, resource_uri, license, format, schema_uri, url, published_at, version, raw, told_by,
+        federated_ap_id)
+    values (null, author, r.listing_type, r.title, r.description, r.content_html, r.price_amount, r.price_currency, r.price_type,
+        r.tags, r.location_pref, r.visibility, r.status, r.expires_at, r.category, r.language, r.photos, r.place_name, r.latitude, r.longitude,
+        r.place_radius_m, r.condition, r.fulfilment, r.quantity, r.minimum, r.resource_uri, r.license, r.format, r.schema_uri, r.url,
+        r.published_at, its_version, p -> 'raw', p ->> 'by', place)
+    on conflict (federated_ap_id) do nothing
+    returning listings.id into new_id;
+    return query select case when new_id is null then 'repeated' else 'new' end, new_id;
+end
+$$;
+
+-- Questions about a listing -------------------------------------------------------------------------------------------
+
+-- A message that answers an own listing opens an inquiry: its conversation knows what it is about.
+create or replace function hub.messages_inquire() returns trigger
+language plpgsql set search_path = pg_catalog, public, hub as $$
+begin
+    update conversations c set listing_id = l.id, title = left(l.title || ' · ' || coalesce(c.title, ''), 200)
+    from listings l
+    where c.id = new.conversation_id and c.listing_id is null and l.federated_ap_id = new.metadata ->> 'in_reply_to'
+        and l.owner_id = new.owner_id;
+    return null;
+end
+$$;
+drop trigger if exists messages_inquire on public.messages;
+create trigger messages_inquire after insert on public.messages
+    for each row when (new.direction = 'inbound' and new.metadata ? 'in_reply_to') execute function hub.messages_inquire();
+
+create or replace function hub.inbox_items_inquire() returns trigger
+language plpgsql set search_path = pg_catalog, public, hub as $$
+declare
+    about record;
+begin
+    select l.id, l.title into about from conversations c join listings l on l.id = c.listing_id where c.id = new.conversation_id;
+    if found then
+        new.metadata := coalesce(new.metadata, '{}') || jsonb_build_object('listing_id', about.id);
+        new.subject := left(about.title || ' · ' || coalesce(new.subject, ''), 200);
+    end if;
+    return new;
+end
+$$;
+drop trigger if exists inbox_items_inquire on public.inbox_items;
+create trigger inbox_items_inquire before insert on public.inbox_items
+    for each row when (new.conversation_id is not null) execute function hub.inbox_items_inquire();
+
+-- Search --------------------------------------------------------------------------------------------------------------
+
+-- Public listings that are still to be had, newest first: their ids. It runs with its owner's rights and says itself what is
+-- public, so that indexes serve it: one for each filter that matches little. A page goes on `before` the last one's
+-- published_at and id. Whoever asks reads the rows as himself.
+create or replace function hub.search_listings(
+    words text default null, category text default null, listing_type text default null, tags text[] default null,
+    price_min numeric default null, price_max numeric default null, currency text default null, is_free boolean default null,
+    near_latitude double precision default null, near_longitude double precision default null, within_km double precision default 25,
+    before timestamptz default null, before_id uuid default null, page_size integer default 50)
+returns setof uuid
+language plpgsql stable security definer set search_path = pg_catalog, public, hub set plan_cache_mode = force_custom_plan as $$
+declare
+    latitude_span constant double precision := least(within_km, 20000) / 111.0;
+    longitude_span constant double precision := latitude_span / greatest(cos(radians(coalesce(near_latitude, 0))), 0.01);
+    query constant tsquery := case when words is not null then websearch_to_tsquery('simple', left(words, 500)) end;
+    sql text := 'select l.id from public.listings l
+        where l.visibility = ''public'' and l.status = ''active'' and l.hidden_at is null and (l.expires_at is null or l.expires_at > now())
+        and (l.owner_id is null or l.owner_id not in (select hub.closed_accounts()))';
+begin
+    sql := sql
+        || case when numnode(query) > 0 then ' and to_tsvector(''simple'', l.title || '' '' || coalesce(l.description, '''')) @@ $1' else '' end
+        || case when category is not null then ' and l.category = $2' else '' end
+        || case when listing_type is not null then ' and l.listing_type = $3' else '' end
+        || case when tags is not null then ' and l.tags @> $4' else '' end
+        || case when price_min is not null then ' and l.price_minor >= ($5 * 100)::bigint' else '' end
+        || case when price_max is not null then ' and l.price_minor <= ($6 * 100)::bigint' else '' end
+        || case when currency is not null then ' and l.price_currency = $7' else '' end
+        || case when is_free then ' and l.price_type = ''free''' else '' end
+        || case when near_latitude is not null and near_longitude is not null then
+            ' and l.latitude between $8 - $10 and $8 + $10 and l.longitude between $9 - $11 and $9 + $11
+              and power((l.latitude - $8) / $10, 2) + power((l.longitude - $9) / $11, 2) <= 1' else '' end
+        || case when before is not null then ' and (l.published_at, l.id) < ($12, coalesce($13, ''ffffffff-ffff-ffff-ffff-ffffffffffff''))' else '' end
+        || ' order by l.published_at desc, l.id desc limit $14';
+    return query execute sql using query, category, listing_type, tags, price_min, price_max, currency, near_latitude, near_longitude,
+        latitude_span, longitude_span, before, before_id, least(greatest(coalesce(page_size, 50), 1), 200);
+end
+$$;
