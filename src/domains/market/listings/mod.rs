@@ -13,14 +13,14 @@ pub mod wire;
 pub use stock::{release, reserve};
 
 use chrono::{DateTime, Utc};
-use diesel::sql_types::{Jsonb, Nullable, Uuid as SqlUuid};
+use diesel::sql_types::{Nullable, Uuid as SqlUuid};
 use serde::Deserialize;
 use serde_json::Value;
 use uuid::Uuid;
 
 use super::terms::{Intent, Purpose, Quantity, TIME_CREDIT, Terms, currency_uri};
 use crate::base::amount::Amount;
-use crate::base::{Error, Result};
+use crate::base::Result;
 use crate::db::{Bind, Statement, Tx};
 
 /// What things are that have no address of their own.
@@ -221,75 +221,4 @@ pub async fn seen(tx: &mut Tx, named: &str) -> Result<Option<Listing>> {
         Some(id) => by_id(tx, id).await,
         None => Ok(None),
     }
-}
-                .to_owned(),
-                conforms_to: self.conforms_to(),
-                quantity: Some(Quantity {
-                    unit: unit.to_owned(),
-                    value: Some(one),
-                }),
-                available: Some(available),
-                minimum: Some(minimum),
-            },
-            reciprocal,
-        })
-    }
-
-    fn conforms_to(&self) -> Option<String> {
-        let is_address =
-            |text: &&String| text.starts_with("https://") || text.starts_with("http://");
-        let own = self
-            .resource_uri
-            .as_ref()
-            .or(self.category.as_ref())
-            .filter(is_address);
-        own.cloned().or(match self.listing_type.as_str() {
-            "data_product" => Some(DATA_SET.to_owned()),
-            "service" => Some(SERVICE.to_owned()),
-            "digital" => Some(DIGITAL.to_owned()),
-            _ => None,
-        })
-    }
-}
-
-const ROW: &str = "select to_jsonb(l) - 'content_html' || jsonb_build_object('price_amount', trim_scale(l.price_amount)::text, \
-     'quantity', trim_scale(l.quantity)::text, 'available', trim_scale(l.quantity - l.reserved)::text, \
-     'minimum', trim_scale(l.minimum)::text, 'community', (select a.uri from public.ap_actors a \
-     where a.kind = 'dao' and a.row_id = l.community_dao_id)) from public.listings l where ";
-
-/// A listing by its row, whoever asks.
-pub async fn by_id(tx: &mut Tx, id: Uuid) -> Result<Option<Listing>> {
-    let mut select = Statement::new(ROW);
-    select.sql("l.id = ").bind(Bind::Uuid(id));
-    tx.hub_one(select).await
-}
-
-/// A listing by its address, whoever asks.
-pub async fn by_uri(tx: &mut Tx, uri: &str) -> Result<Option<Listing>> {
-    let mut select = Statement::new(ROW);
-    select.sql("l.federated_ap_id = ").text(uri);
-    tx.hub_one(select).await
-}
-
-/// A listing that the caller may read, by its address or its id.
-pub async fn seen(tx: &mut Tx, named: &str) -> Result<Option<Listing>> {
-    let mut ask = Statement::<Nullable<SqlUuid>>::new("select l.id from public.listings l where ");
-    match named.parse::<Uuid>() {
-        Ok(id) => ask.sql("l.id = ").bind(Bind::Uuid(id)),
-        Err(_) => ask.sql("l.federated_ap_id = ").text(named),
-    };
-    let ids: Vec<Option<Uuid>> = tx.load(ask).await?;
-    match ids.into_iter().flatten().next() {
-        Some(id) => by_id(tx, id).await,
-        None => Ok(None),
-    }
-}
-
-async fn one(tx: &mut Tx, select: Statement<Nullable<Jsonb>>) -> Result<Option<Listing>> {
-    let rows: Vec<Option<Value>> = tx.as_hub(async |tx| tx.load(select.clone()).await).await?;
-    rows.into_iter()
-        .flatten()
-        .next()
-        .map(|row| serde_json::from_value(row).map_err(Error::broken))
-        .transpose()
 }
