@@ -204,6 +204,7 @@ async fn make_ready(node: &Node, found: &open::Found, serve: &Serve) -> anyhow::
     deletion::at_start(node).await?;
     moderation::settle_mode(node).await?;
     actors::at_start(node).await?;
+    crate::domains::governance::closing::begin();
     Ok(())
 }
 

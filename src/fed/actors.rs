@@ -164,7 +164,16 @@ pub async fn document(tx: &mut Tx, actor: &Local) -> Result<Value> {
     let keys = keys::shown(tx, actor.id).await?;
     let domain = domain(tx)?;
     let base = base(tx)?;
-    write(actor, &keys, &domain, &base)
+    let mut document = write(actor, &keys, &domain, &base)?;
+    if let (Some(told), "dao", Some(row)) = (document.as_object_mut(), actor.kind.as_str(), actor.row_id) {
+        let mut more = Statement::<Nullable<Jsonb>>::new("select hub.dao_document(");
+        more.bind(Bind::Uuid(row)).sql(", ").text(&actor.uri).sql(")");
+        let rows: Vec<Option<Value>> = tx.as_hub(async |tx| tx.load(more.clone()).await).await?;
+        if let Some(Value::Object(more)) = rows.into_iter().flatten().next() {
+            told.extend(more);
+        }
+    }
+    Ok(document)
 }
 
 fn write(actor: &Local, keys: &[keys::Shown], domain: &str, base: &str) -> Result<Value> {

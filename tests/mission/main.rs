@@ -11,11 +11,17 @@
 mod support;
 
 mod crossings;
+mod daos;
 mod declarations;
 mod exchange_faults;
 mod exchange_forgeries;
 mod exchanges;
-mod receipts;
 mod listings;
+mod orders;
+mod proposals;
+mod receipts;
+mod recount;
 mod reputation;
 mod trade;
+mod treasury;
+mod votes;

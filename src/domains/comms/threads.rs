@@ -94,6 +94,8 @@ pub async fn on_message(tx: &mut Tx, heard: &Incoming) -> Result<Applied> {
         "older" => Applied::Ignored("older"),
         "not_owner" => Applied::Refused("not_owner"),
         "blocked" => Applied::Refused("blocked"),
+        // A DAO may be whom it is for.
+        "no_recipient" => Applied::NotMine,
         _ => Applied::Ignored("not_wanted"),
     })
 }
