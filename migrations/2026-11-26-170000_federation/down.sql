@@ -58,7 +58,7 @@ drop table ap_activities;
 select hub.unregister_kind('ap_keys');
 drop table ap_keys;
 
-update hub.kinds set hidden = array_remove(hidden, 'document'), quiet = '{}' where name = 'ap_actors';
+update hub.kinds set hidden = array_remove(array_remove(hidden, 'document'), 'held_icon_url'), quiet = '{}' where name = 'ap_actors';
 drop index ap_actors_node_idx;
 drop index ap_actors_inbox_url_idx;
 drop index ap_actors_shared_inbox_url_idx;
@@ -69,4 +69,4 @@ alter table ap_actors
     drop column kind, drop column row_id, drop column following_url, drop column featured_url, drop column properties,
     drop column manually_approves_followers, drop column hides_followers, drop column discoverable, drop column indexable,
     drop column also_known_as, drop column moved_to, drop column moved_at, drop column published_at, drop column version,
-    drop column silenced_at, drop column keys_looked_at, drop column document, drop column handle;
+    drop column silenced_at, drop column keys_looked_at, drop column document, drop column held_icon_url, drop column handle;

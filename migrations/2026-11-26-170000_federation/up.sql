@@ -20,6 +20,7 @@ alter table ap_actors
     add column silenced_at timestamptz,
     add column keys_looked_at timestamptz,
     add column document text,
+    add column held_icon_url text,
     add column handle text,
     add constraint ap_actors_row_given check ((kind is null or kind = 'node') = (row_id is null));
 comment on column ap_actors.kind is 'What it stands for here; null for everybody elsewhere.';
@@ -27,6 +28,7 @@ comment on column ap_actors.row_id is 'The account, tenant, agent, DAO or channe
 comment on column ap_actors.properties is 'Lines of its profile: [{name, value}].';
 comment on column ap_actors.silenced_at is 'Set: only its followers hear of it.';
 comment on column ap_actors.keys_looked_at is 'When it was last asked for new keys because a signature did not fit.';
+comment on column ap_actors.held_icon_url is 'What its picture was, while media of its server are refused here.';
 comment on column ap_actors.handle is 'Its name as user@host, once WebFinger has confirmed it in both directions.';
 comment on column ap_actors.document is 'As it was received.';
 create unique index ap_actors_kind_row_id_idx on ap_actors (row_id, kind) where kind is not null;
@@ -34,7 +36,7 @@ create unique index ap_actors_local_handle_idx on ap_actors (lower(preferred_use
 create index ap_actors_inbox_url_idx on ap_actors (inbox_url);
 create index ap_actors_shared_inbox_url_idx on ap_actors (shared_inbox_url);
 create unique index ap_actors_node_idx on ap_actors (kind) where kind = 'node';
-update hub.kinds set hidden = hidden || '{document}' where name = 'ap_actors';
+update hub.kinds set hidden = hidden || '{document,held_icon_url}' where name = 'ap_actors';
 update hub.kinds set quiet = '{last_fetched_at,keys_looked_at,document}' where name = 'ap_actors';
 
 create table ap_keys (

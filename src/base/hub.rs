@@ -7,6 +7,7 @@ use url::Url;
 use super::amount::Amount;
 use super::config::Rate;
 use super::keyring::Keyring;
+use super::{Error, Result};
 
 /// The hub a transaction belongs to.
 #[derive(Debug, Default)]
@@ -38,6 +39,17 @@ impl Hub {
     /// The address that links are formed from, once it is known.
     pub fn public_url(&self) -> Option<&Url> {
         self.public_url.get()
+    }
+
+    /// The same for whoever can do nothing without it.
+    pub fn address(&self) -> Result<&Url> {
+        let unknown = || Error::busy("The hub does not know its own address yet.");
+        self.public_url().ok_or_else(unknown)
+    }
+
+    /// What all addresses of this hub begin with: its own without a slash at the end.
+    pub fn base(&self) -> Result<String> {
+        Ok(self.address()?.as_str().trim_end_matches('/').to_owned())
     }
 
     /// Say the address; the first word counts.

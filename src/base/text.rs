@@ -132,26 +132,48 @@ fn unescaped(text: &str) -> String {
         .replace("&amp;", "&")
 }
 
-/// A name of a stranger for people's eyes: one line, no control or direction marks, nothing invisible (S-50).
+/// A name of a stranger for people's eyes: one line, no control or direction marks, nothing invisible (S-50). The two marks
+/// that join or part letters stay where a script or an emoji needs them.
 pub fn name(given: &str) -> String {
-    let kept: String = given
+    short_name(given, 200)
+}
+
+/// The same with another limit of characters.
+pub fn short_name(given: &str, longest: usize) -> String {
+    let shown: Vec<char> = given
         .chars()
         .map(|c| if c.is_whitespace() { ' ' } else { c })
-        .filter(|c| !is_hidden(*c))
+        .filter(|c| is_joiner(*c) || !is_hidden(*c))
         .collect();
-    kept.split(' ')
+    let at = |place: Option<usize>| place.and_then(|place| shown.get(place)).copied();
+    let kept = shown.iter().enumerate().filter_map(|(place, c)| {
+        let joins = || is_joined(at(place.checked_sub(1))) && is_joined(at(place.checked_add(1)));
+        (!is_joiner(*c) || joins()).then_some(*c)
+    });
+    let line: String = kept.collect();
+    line.split(' ')
         .filter(|word| !word.is_empty())
         .collect::<Vec<_>>()
         .join(" ")
         .chars()
-        .take(200)
+        .take(longest)
         .collect()
+}
+
+/// The zero width non-joiner and joiner.
+fn is_joiner(c: char) -> bool {
+    matches!(c, '\u{200c}' | '\u{200d}')
+}
+
+/// Whether it may be joined: Latin, Greek and Cyrillic letters, where a joiner could only hide, are written without one.
+fn is_joined(c: Option<char>) -> bool {
+    c.is_some_and(|c| c >= '\u{590}' && !matches!(c, '\u{2000}'..='\u{206f}' | '\u{3000}'))
 }
 
 fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
-            | '\u{00ad}' | '\u{061c}' | '\u{180e}' | '\u{e0000}'..='\u{e007f}')
+            | '\u{00ad}' | '\u{061c}' | '\u{115f}' | '\u{1160}' | '\u{180e}' | '\u{3164}' | '\u{ffa0}' | '\u{e0000}'..='\u{e007f}')
 }
 
 /// A short name for what a text says, the same on every machine.
@@ -233,6 +255,31 @@ mod tests {
 
     #[test]
     fn s_50_names_hide_nothing() {
-        assert_eq!(name("A\u{202e}l\u{200b}ice\n Liddell "), "Alice Liddell");
+        for (given, shown) in [
+            ("A\u{202e}l\u{200b}ice\n Liddell ", "Alice Liddell"),
+            ("\u{202e}ecila", "ecila"),
+            ("a\u{0}b\u{9}c", "ab c"),
+            ("\u{2066}x\u{2069}", "x"),
+            ("раураl", "раураl"),
+            ("ali\u{200d}ce", "alice"),
+            ("р\u{200c}а", "ра"),
+            ("\u{200d}\u{200c}x\u{200d}", "x"),
+            ("\u{1f469}\u{200d}\u{200d}\u{1f4bb}", "\u{1f469}\u{1f4bb}"),
+        ] {
+            assert_eq!(name(given), shown, "{given:?}");
+        }
+        assert_eq!(name(&"x".repeat(300)).len(), 200);
+    }
+
+    #[test]
+    fn joiners_stay_where_scripts_need_them() {
+        for given in [
+            "\u{1f469}\u{200d}\u{1f4bb}",
+            "\u{1f468}\u{200d}\u{2764}\u{fe0f}\u{200d}\u{1f468}",
+            "می\u{200c}خواهم",
+            "क्\u{200d}ष",
+        ] {
+            assert_eq!(name(given), given);
+        }
     }
 }

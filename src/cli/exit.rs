@@ -63,6 +63,11 @@ pub fn refused(said: impl Into<String>) -> anyhow::Error {
     ended(Ending::Refused, said)
 }
 
+/// Who was asked does not answer.
+pub fn not_reachable(said: impl Into<String>) -> anyhow::Error {
+    ended(Ending::NotReachable, said)
+}
+
 fn ended(ending: Ending, said: impl Into<String>) -> anyhow::Error {
     let said = said.into();
     Ended { ending, said }.into()

@@ -17,6 +17,7 @@ mod mail;
 mod open;
 pub mod progress;
 mod receipt;
+mod recount;
 mod serve;
 mod tenants;
 mod tokens;
@@ -109,6 +110,11 @@ enum Command {
     /// Receipts of exchanges: verify
     #[command(subcommand)]
     Receipt(receipt::Receipt),
+    /// Count a DAO's vote again from what it serves; exit code 1 when it is not as told
+    #[command(
+        after_help = "Example: made-open recount https://hub.example/ap/proposals/0197b0a2-… --json"
+    )]
+    Recount(recount::Recount),
     /// Settings: show, check, docs
     #[command(subcommand)]
     Config(config::Command),
@@ -193,6 +199,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Vault(vault)) => return vault.run(&config),
         Some(Command::Kind(kind)) => open::with_node(&config, async |node| kind.run(node).await),
         Some(Command::Audit(audit)) => return audit.run(&config),
+        Some(Command::Recount(recount)) => return recount.run(&config),
         Some(Command::Job(job)) => open::with_node(&config, async |node| job.run(node).await),
         Some(Command::Federation(federation)) => {
             open::with_node(&config, async |node| federation.run(node).await)

@@ -204,6 +204,7 @@ async fn make_ready(node: &Node, found: &open::Found, serve: &Serve) -> anyhow::
     deletion::at_start(node).await?;
     moderation::settle_mode(node).await?;
     actors::at_start(node).await?;
+    crate::domains::governance::closing::begin();
     Ok(())
 }
 
@@ -255,27 +256,12 @@ async fn wait_for_database(url: &str) -> anyhow::Result<()> {
 
 /// Read the catalogue again whenever somebody changed it, in this process or another.
 async fn follow_catalogue(node: &Node, url: &str) {
-    let mut attempt = 0;
-    loop {
-        match pool::listen(url, "hub_catalog").await {
-            Ok(mut notices) => {
-                attempt = 0;
-                loop {
-                    if let Err(error) = node.reload_kinds().await {
-                        tracing::warn!(event = "catalogue_not_read", cause = %error);
-                    }
-                    if notices.recv().await.is_none() {
-                        break;
-                    }
-                    // One change makes several notices.
-                    while notices.try_recv().is_ok() {}
-                }
-            }
-            Err(error) => tracing::warn!(event = "cannot_listen", cause = %error),
+    pool::on_news(url, "hub_catalog", async || {
+        if let Err(error) = node.reload_kinds().await {
+            tracing::warn!(event = "catalogue_not_read", cause = %error);
         }
-        tokio::time::sleep(migrate::back_off(attempt)).await;
-        attempt += 1;
-    }
+    })
+    .await;
 }
 
 async fn welcome(node: &Node, config: &Config) -> anyhow::Result<()> {

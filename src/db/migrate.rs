@@ -46,6 +46,7 @@ const REPLACEABLE: &[(&str, &str)] = &[
     ("56_market", include_str!("hub/56_market.sql")),
     ("57_ledger", include_str!("hub/57_ledger.sql")),
     ("57_reputation", include_str!("hub/57_reputation.sql")),
+    ("58_governance", include_str!("hub/58_governance.sql")),
     ("90_grants", include_str!("hub/90_grants.sql")),
 ];
 

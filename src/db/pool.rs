@@ -11,8 +11,8 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio_postgres::config::Host;
 use tokio_postgres::{Client, NoTls};
 
-use super::statement;
 use super::tap::{LastState, Tap};
+use super::{migrate, statement};
 use crate::base::{Error, Result};
 
 /// One session with the server.
@@ -151,6 +151,30 @@ pub async fn listen(url: &str, channel: &str) -> anyhow::Result<tokio::sync::mps
         .await?;
     drop(hand_over.send(client));
     Ok(receive)
+}
+
+/// Do something when listening on a channel begins, since there may have been news before, and whenever there is some:
+/// for ever, whatever becomes of the database.
+pub async fn on_news(url: &str, channel: &str, mut heed: impl AsyncFnMut()) {
+    let mut attempt = 0;
+    loop {
+        match listen(url, channel).await {
+            Ok(mut notices) => {
+                attempt = 0;
+                loop {
+                    heed().await;
+                    if notices.recv().await.is_none() {
+                        break;
+                    }
+                    // One change makes several notices.
+                    while notices.try_recv().is_ok() {}
+                }
+            }
+            Err(error) => tracing::warn!(event = "cannot_listen", cause = %error),
+        }
+        tokio::time::sleep(migrate::back_off(attempt)).await;
+        attempt += 1;
+    }
 }
 
 impl managed::Manager for Maker {

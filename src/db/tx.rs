@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use diesel::pg::Pg;
 use diesel::query_builder::{Query, QueryFragment, QueryId};
-use diesel::sql_types::{Nullable, Text, Uuid as SqlUuid};
+use diesel::sql_types::{Jsonb, Nullable, Text, Uuid as SqlUuid};
 use diesel_async::methods::LoadQuery;
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use futures_util::future::{try_join, try_join4};
+use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use super::Db;
@@ -255,6 +256,27 @@ impl Tx {
             }
             Err(error) => Err(self.said(error)),
         }
+    }
+
+    /// The first of the rows that a statement gives as JSON, if there is any.
+    pub async fn one<T: DeserializeOwned>(
+        &mut self,
+        statement: Statement<Nullable<Jsonb>>,
+    ) -> Result<Option<T>> {
+        let rows: Vec<Option<serde_json::Value>> = self.load(statement).await?;
+        rows.into_iter()
+            .flatten()
+            .next()
+            .map(|row| serde_json::from_value(row).map_err(crate::base::Error::broken))
+            .transpose()
+    }
+
+    /// The same with the hub's own rights.
+    pub async fn hub_one<T: DeserializeOwned>(
+        &mut self,
+        statement: Statement<Nullable<Jsonb>>,
+    ) -> Result<Option<T>> {
+        self.as_hub(async |tx| tx.one(statement).await).await
     }
 
     /// Run a statement for its effect; how many rows it touched.

@@ -114,21 +114,10 @@ async fn told_to_stop(node: &Node) {
 
 /// Ring whenever something was written, in this process or another.
 async fn listen(url: &str, ring: &watch::Sender<()>) {
-    let mut attempt = 0;
-    loop {
-        match pool::listen(url, "hub_changes").await {
-            Ok(mut notices) => {
-                attempt = 0;
-                ring.send_replace(());
-                while notices.recv().await.is_some() {
-                    ring.send_replace(());
-                }
-            }
-            Err(error) => tracing::warn!(event = "cannot_listen", cause = %error),
-        }
-        tokio::time::sleep(migrate::back_off(attempt)).await;
-        attempt += 1;
-    }
+    pool::on_news(url, "hub_changes", async || {
+        ring.send_replace(());
+    })
+    .await;
 }
 
 async fn read_on(node: &Node, reaction: &Reaction, mut bell: watch::Receiver<()>) {

@@ -2,7 +2,7 @@
 //! and when it is shown is the domains' to say.
 
 use chrono::{DateTime, Utc};
-use diesel::sql_types::{Jsonb, Nullable, Text, Uuid as SqlUuid};
+use diesel::sql_types::{Bool, Text};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use url::Url;
@@ -83,11 +83,7 @@ impl Local {
 
 /// The hub's address, which all ids begin with.
 pub fn base(tx: &Tx) -> Result<String> {
-    let url = tx
-        .hub()
-        .public_url()
-        .ok_or_else(|| Error::busy("The hub does not know its own address yet."))?;
-    Ok(url.as_str().trim_end_matches('/').to_owned())
+    tx.hub().base()
 }
 
 /// Host and port of an address, as `acct:` names and lanes have it.
@@ -100,18 +96,14 @@ pub fn domain(tx: &Tx) -> Result<String> {
     if let Some(domain) = tx.hub().handle_domain() {
         return Ok(domain.to_owned());
     }
-    let url = tx
-        .hub()
-        .public_url()
-        .ok_or_else(|| Error::busy("The hub does not know its own address yet."))?;
-    Ok(authority(url))
+    Ok(authority(tx.hub().address()?))
 }
 
 /// A local actor by its id.
 pub async fn by_id(tx: &mut Tx, id: Uuid) -> Result<Option<Local>> {
     let mut select = Statement::new(ROW);
     select.sql("a.id = ").bind(Bind::Uuid(id));
-    one(tx, select).await
+    tx.hub_one(select).await
 }
 
 /// A local actor by its name, whatever its letters' size.
@@ -121,14 +113,14 @@ pub async fn by_handle(tx: &mut Tx, handle: &str) -> Result<Option<Local>> {
         .sql("lower(a.preferred_username) = lower(")
         .text(handle)
         .sql(") order by a.deleted_at is not null limit 1");
-    one(tx, select).await
+    tx.hub_one(select).await
 }
 
 /// A local actor by its address.
 pub async fn by_uri(tx: &mut Tx, uri: &str) -> Result<Option<Local>> {
     let mut select = Statement::new(ROW);
     select.sql("a.uri = ").text(uri);
-    one(tx, select).await
+    tx.hub_one(select).await
 }
 
 /// The actor that stands for a row.
@@ -139,14 +131,14 @@ pub async fn of_row(tx: &mut Tx, kind: &str, row: Uuid) -> Result<Option<Local>>
         .text(kind)
         .sql(" and a.row_id = ")
         .bind(Bind::Uuid(row));
-    one(tx, select).await
+    tx.hub_one(select).await
 }
 
 /// The actor of the node itself, made when it is first asked for.
 pub async fn node(tx: &mut Tx) -> Result<Local> {
     let mut select = Statement::new(ROW);
     select.sql("a.kind = 'node'");
-    if let Some(node) = one(tx, select.clone()).await? {
+    if let Some(node) = tx.hub_one(select.clone()).await? {
         return Ok(node);
     }
     let base = base(tx)?;
@@ -162,18 +154,9 @@ pub async fn node(tx: &mut Tx) -> Result<Local> {
         .text(&host)
         .sql("::text)) v (b, h) on conflict do nothing");
     tx.as_hub(async |tx| tx.run(insert.clone()).await).await?;
-    one(tx, select)
+    tx.hub_one(select)
         .await?
         .ok_or_else(|| Error::broken(anyhow::anyhow!("the node has no actor")))
-}
-
-async fn one(tx: &mut Tx, select: Statement<Nullable<Jsonb>>) -> Result<Option<Local>> {
-    let rows: Vec<Option<Value>> = tx.as_hub(async |tx| tx.load(select.clone()).await).await?;
-    rows.into_iter()
-        .flatten()
-        .next()
-        .map(|row| serde_json::from_value(row).map_err(Error::broken))
-        .transpose()
 }
 
 /// What an actor's address answers with.
@@ -181,7 +164,21 @@ pub async fn document(tx: &mut Tx, actor: &Local) -> Result<Value> {
     let keys = keys::shown(tx, actor.id).await?;
     let domain = domain(tx)?;
     let base = base(tx)?;
-    write(actor, &keys, &domain, &base)
+    let mut document = write(actor, &keys, &domain, &base)?;
+    if let (Some(told), "dao", Some(row)) =
+        (document.as_object_mut(), actor.kind.as_str(), actor.row_id)
+    {
+        let mut more = Statement::<Nullable<Jsonb>>::new("select hub.dao_document(");
+        more.bind(Bind::Uuid(row))
+            .sql(", ")
+            .text(&actor.uri)
+            .sql(")");
+        let rows: Vec<Option<Value>> = tx.as_hub(async |tx| tx.load(more.clone()).await).await?;
+        if let Some(Value::Object(more)) = rows.into_iter().flatten().next() {
+            told.extend(more);
+        }
+    }
+    Ok(document)
 }
 
 fn write(actor: &Local, keys: &[keys::Shown], domain: &str, base: &str) -> Result<Value> {
@@ -340,26 +337,15 @@ fn media_type(url: &str) -> &'static str {
     }
 }
 
-/// Where the actors of a person, or the person himself, may be spoken for: the actor's id when he may.
-pub async fn spoken_for(tx: &mut Tx, user: Uuid, actor: Uuid) -> Result<bool> {
-    let mut select = Statement::<SqlUuid>::new(
-        "select a.id from public.ap_actors a where a.kind is not null and a.deleted_at is null and a.id = ",
-    );
-    select
+/// Whether a person may speak for an actor of this hub.
+pub async fn spoken_for(tx: &mut Tx, person: Uuid, actor: Uuid) -> Result<bool> {
+    let mut ask = Statement::<Bool>::new("select hub.speaks_for(");
+    ask.bind(Bind::Uuid(person))
+        .sql(", ")
         .bind(Bind::Uuid(actor))
-        .sql(" and case a.kind when 'user' then a.row_id = ")
-        .bind(Bind::Uuid(user))
-        .sql(" when 'agent' then exists (select from public.agents g where g.id = a.row_id and g.user_id = ")
-        .bind(Bind::Uuid(user))
-        .sql(") when 'tenant' then exists (select from public.user_profile p where p.organization_id = a.row_id and p.role in ('admin', 'developer') and p.user_id = ")
-        .bind(Bind::Uuid(user))
-        .sql(") when 'dao' then exists (select from public.dao_members m where m.dao_id = a.row_id and m.role in ('owner', 'admin') and m.user_id = ")
-        .bind(Bind::Uuid(user))
-        .sql(") when 'channel' then exists (select from public.channel_members m where m.channel_id = a.row_id and m.role in ('owner', 'admin') and m.left_at is null and m.member_user_id = ")
-        .bind(Bind::Uuid(user))
-        .sql(") else false end");
-    let rows: Vec<Uuid> = tx.as_hub(async |tx| tx.load(select.clone()).await).await?;
-    Ok(!rows.is_empty())
+        .sql(")");
+    let told: Vec<bool> = tx.as_hub(async |tx| tx.load(ask.clone()).await).await?;
+    Ok(told == [true])
 }
 
 /// Who runs a group, as actors.
@@ -367,16 +353,14 @@ pub async fn officers(tx: &mut Tx, group: &Local) -> Result<Vec<String>> {
     let Some(row) = group.row_id else {
         return Ok(Vec::new());
     };
-    let mut select = Statement::<Text>::new(
-        "select a.uri from public.ap_actors a where a.deleted_at is null and (a.id in (select m.actor_id from public.dao_members m \
-         where m.role in ('owner', 'admin') and m.dao_id = ",
-    );
+    let mut select = Statement::<Text>::new("select a.uri from hub.who_runs(");
     select
+        .text(&group.kind)
+        .sql(", ")
         .bind(Bind::Uuid(row))
-        .sql(") or (a.kind = 'user' and a.row_id in (select m.user_id from public.dao_members m where m.role in ('owner', 'admin') and m.dao_id = ")
-        .bind(Bind::Uuid(row))
-        .sql(" union all select c.member_user_id from public.channel_members c where c.role in ('owner', 'admin') and c.left_at is null and c.channel_id = ")
-        .bind(Bind::Uuid(row))
-        .sql("))) order by a.id limit 100");
+        .sql(
+            ") r join public.ap_actors a on a.id = r.actor or (a.kind = 'user' and a.row_id = r.account) \
+             where a.deleted_at is null group by a.id, a.uri order by a.id limit 100",
+        );
     tx.as_hub(async |tx| tx.load(select.clone()).await).await
 }

@@ -22,7 +22,7 @@ use url::Url;
 use uuid::Uuid;
 
 use super::remote::{self, Unreached};
-use super::{policy, trust};
+use super::trust;
 use crate::base::{Caller, Error, Result};
 use crate::db::{Db, Statement, Tx};
 use crate::net::http::Budget;
@@ -235,7 +235,7 @@ struct Config(OnceCell<FederationConfig<Db>>);
 async fn config(node: &Node) -> Result<Data<Db>> {
     let kept: Arc<Config> = node.part(|_| Config(OnceCell::new()));
     let made = kept.0.get_or_try_init(async || {
-        let url = policy::public_url(node)?;
+        let url = node.db.hub().address()?;
         FederationConfig::builder()
             .domain(trust::host_key(url))
             .app_data(node.db.clone())

@@ -119,15 +119,5 @@ async fn run(node: Arc<Node>, url: String, mut stop: watch::Receiver<bool>) {
 
 /// News from other processes and from the command line.
 async fn listen(url: &str, intake: &Intake) {
-    loop {
-        match pool::listen(url, "hub_received").await {
-            Ok(mut news) => {
-                while news.recv().await.is_some() {
-                    intake.wake();
-                }
-            }
-            Err(error) => tracing::warn!(event = "cannot_listen", cause = %error),
-        }
-        tokio::time::sleep(AWAY).await;
-    }
+    pool::on_news(url, "hub_received", async || intake.wake()).await;
 }

@@ -10,9 +10,10 @@ use serde_json::Value;
 
 use crate::base::{Caller, Result};
 use crate::db::{Bind, Db, Statement, Tx};
+use crate::fed::signature::Scheme;
 
 /// Of whom was heard lately; it need not be said again so soon.
-static HEARD: LazyLock<Cache<(usize, String), ()>> = LazyLock::new(|| {
+static HEARD: LazyLock<Cache<(usize, String, Scheme), ()>> = LazyLock::new(|| {
     Cache::builder()
         .max_capacity(10_000)
         .time_to_live(Duration::from_secs(60))
@@ -20,19 +21,30 @@ static HEARD: LazyLock<Cache<(usize, String), ()>> = LazyLock::new(|| {
 });
 
 /// A server was heard from: a request of its own was verified. If it was given up for a while, it is tried at once.
+/// Whoever signs by RFC 9421 reads it too, so that is how it is written to unless something was learned of it before.
 /// At most one statement a minute for each server, so it may be called for every request.
-pub async fn heard_from(db: &Db, host: &str) -> Result<()> {
-    let key = (Arc::as_ptr(db.hub()) as usize, host.to_owned());
+pub async fn heard_from(db: &Db, host: &str, scheme: Scheme) -> Result<()> {
+    let key = (Arc::as_ptr(db.hub()) as usize, host.to_owned(), scheme);
     if HEARD.contains_key(&key) {
         return Ok(());
     }
     HEARD.insert(key, ());
-    let mut revive = Statement::<Text>::new(
-        "with back as (update public.ap_hosts set retry_at = null where retry_at is not null and host = ",
-    );
-    revive
-        .text(host)
-        .sql(" returning host) select pg_notify('hub_deliveries', '')::text from back");
+    let mut revive = Statement::<Text>::new("with back as (");
+    match scheme {
+        Scheme::Cavage => revive
+            .sql("update public.ap_hosts set retry_at = null where retry_at is not null and host = ")
+            .text(host),
+        Scheme::Rfc9421 => revive
+            .sql("insert into public.ap_hosts as h (host, sig_scheme, learned_at) values (")
+            .text(host)
+            .sql(
+                ", 'rfc9421', now()) on conflict (host) do update set retry_at = null, \
+                 learned_at = case h.sig_scheme when 'unknown' then now() else h.learned_at end, \
+                 sig_scheme = case h.sig_scheme when 'unknown' then 'rfc9421' else h.sig_scheme end \
+                 where h.sig_scheme = 'unknown' or h.retry_at is not null",
+            ),
+    };
+    revive.sql(" returning host) select pg_notify('hub_deliveries', '')::text from back");
     let _: Vec<String> = Tx::once(db, &Caller::Hub, revive).await?;
     Ok(())
 }

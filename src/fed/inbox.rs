@@ -147,8 +147,8 @@ pub async fn keep(node: &Node, taken: Taken) -> Result<()> {
     let (uri, host, via) = (taken.uri.clone(), taken.host.clone(), taken.via);
     Intake::of(node).keep(&node.db, taken).await?;
     seen(node).0.insert(uri, ()).await;
-    if via == Via::Signature
-        && let Err(error) = hosts::heard_from(&node.db, &host).await
+    if let Via::Signature(scheme) = via
+        && let Err(error) = hosts::heard_from(&node.db, &host, scheme).await
     {
         tracing::debug!(event = "host_not_revived", cause = %error);
     }
@@ -164,7 +164,7 @@ struct About {
 
 impl About {
     fn say(&self, event: &'static str, reason: &'static str) {
-        let id = super::remote::actors::clean_name(&self.id, 200);
+        let id = crate::base::text::name(&self.id);
         tracing::warn!(event, reason, peer_domain = %self.host, activity_id = %id);
     }
 }

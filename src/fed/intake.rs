@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::base::{Caller, Error, Result};
 use crate::db::{Bind, Db, Statement, Tx};
+use crate::fed::signature::Scheme;
 use crate::node::Node;
 
 /// How many writes may be under way: while one waits for the disk, the next is made ready.
@@ -20,7 +21,8 @@ const MOST: usize = 256;
 /// How its author is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Via {
-    Signature,
+    /// By the signature of its own request, of this scheme.
+    Signature(Scheme),
     Proof,
     Origin,
     Feed,
@@ -30,7 +32,7 @@ impl Via {
     /// As `ap_received.via` has it.
     pub fn name(self) -> &'static str {
         match self {
-            Self::Signature => "signature",
+            Self::Signature(_) => "signature",
             Self::Proof => "proof",
             Self::Origin => "origin",
             Self::Feed => "feed",

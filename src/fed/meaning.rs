@@ -63,7 +63,7 @@ pub fn read(activity: &Value, speaker: Speaker<'_>, is_ours: &dyn Fn(&str) -> bo
         "Join" => about_ours(Meaning::JoinAsked, object, is_ours),
         "Leave" => about_ours(Meaning::Left, object, is_ours),
         "Invite" => invited(activity, object, speaker, is_ours),
-        "Add" | "Remove" => kept_in(kind == "Add", activity, object, speaker),
+        "Add" | "Remove" => kept_in(kind == "Add", activity, object, speaker, is_ours),
         _ => Read::Means(Meaning::Unknown, vec![object.clone()]),
     }
 }
@@ -247,13 +247,8 @@ fn is_direct(object: &Value, speaker: Speaker<'_>) -> bool {
     let audience = recipients(object);
     !audience.is_empty()
         && !audience.iter().any(|id| {
-            is_public(id) || Some(*id) == speaker.followers_url || id.ends_with("/followers")
+            vocab::is_public(id) || Some(*id) == speaker.followers_url || id.ends_with("/followers")
         })
-}
-
-/// Everybody, in each of the three spellings.
-pub fn is_public(id: &str) -> bool {
-    id == vocab::PUBLIC || id == "as:Public" || id == "Public"
 }
 
 /// Whom a document is addressed to, each once.
@@ -363,9 +358,16 @@ fn announced(object: &Value, speaker: Speaker<'_>) -> Read {
     named(Meaning::Announced, object)
 }
 
-fn kept_in(is_put: bool, activity: &Value, object: &Value, speaker: Speaker<'_>) -> Read {
+fn kept_in(
+    is_put: bool,
+    activity: &Value,
+    object: &Value,
+    speaker: Speaker<'_>,
+    is_ours: &dyn Fn(&str) -> bool,
+) -> Read {
     let target = activity.get("target").and_then(vocab::id);
-    if !target.is_some_and(|target| trust::same_origin(target, speaker.uri)) {
+    // What is kept here is changed by those who run it: whether he does is asked where the rows are.
+    if !target.is_some_and(|target| trust::same_origin(target, speaker.uri) || is_ours(target)) {
         return Read::Refuse("not_his");
     }
     named(

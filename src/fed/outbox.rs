@@ -79,14 +79,7 @@ async fn say(
     exactly: Option<Exactly>,
 ) -> Result<Published> {
     let id = Uuid::now_v7();
-    let public_url = tx
-        .hub()
-        .public_url()
-        .ok_or_else(|| Error::busy("The hub does not know its own address yet."))?;
-    let uri = format!(
-        "{}/ap/activities/{id}",
-        public_url.as_str().trim_end_matches('/')
-    );
+    let uri = format!("{}/ap/activities/{id}", tx.hub().base()?);
 
     let now = clock::now();
     let mut activity = dressed(&outgoing, &uri, &signer.actor_uri, now)?;

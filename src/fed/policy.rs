@@ -1,6 +1,7 @@
 //! With whom the hub federates: the operator's mode, and the rules for domains. Asked wherever something comes in or goes
 //! out, so it is remembered for a few seconds; another process's change holds here as soon as those are over.
 
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use diesel::sql_types::{Nullable, Text};
@@ -9,8 +10,8 @@ use url::Url;
 
 use super::trust;
 use crate::base::config::FederationMode;
-use crate::base::{Caller, Error, Result};
-use crate::db::{Statement, Tx};
+use crate::base::{Caller, Result};
+use crate::db::{Bind, Statement, Tx};
 use crate::node::Node;
 
 /// How long a rule is remembered.
@@ -38,8 +39,18 @@ struct Known(Cache<String, Policy>);
 
 /// What holds for a host, written as `trust::host_key` writes it.
 pub async fn of(node: &Node, host: &str) -> Result<Policy> {
-    if node.config.federation_mode == FederationMode::Off {
-        return Ok(Policy::Block);
+    let told = of_all(node, HashSet::from([host.to_owned()])).await?;
+    Ok(told.get(host).copied().unwrap_or(Policy::Block))
+}
+
+/// What holds for several hosts, asked for at once.
+pub async fn of_all(node: &Node, hosts: HashSet<String>) -> Result<HashMap<String, Policy>> {
+    let mode = node.config.federation_mode;
+    if mode == FederationMode::Off {
+        return Ok(hosts
+            .into_iter()
+            .map(|host| (host, Policy::Block))
+            .collect());
     }
     let known = node.part(|_| {
         Known(
@@ -49,18 +60,28 @@ pub async fn of(node: &Node, host: &str) -> Result<Policy> {
                 .build(),
         )
     });
-    if let Some(policy) = known.0.get(host).await {
-        return Ok(policy);
+    let mut told = HashMap::with_capacity(hosts.len());
+    let mut unknown = Vec::new();
+    for host in hosts {
+        match known.0.get(&host).await {
+            Some(policy) => drop(told.insert(host, policy)),
+            None => unknown.push(Some(host)),
+        }
     }
-    let mut ask = Statement::<Nullable<Text>>::new("select (hub.host_policy(");
-    ask.text(host).sql(")).policy");
-    let told: Vec<Option<String>> = Tx::once(&node.db, &Caller::Hub, ask).await?;
-    let policy = read(
-        node.config.federation_mode,
-        told.into_iter().flatten().next().as_deref(),
+    if unknown.is_empty() {
+        return Ok(told);
+    }
+    let mut ask = Statement::<(Text, Nullable<Text>)>::new(
+        "select h, (hub.host_policy(h)).policy from unnest(",
     );
-    known.0.insert(host.to_owned(), policy).await;
-    Ok(policy)
+    ask.bind(Bind::Texts(unknown)).sql("::text[]) h");
+    let rows: Vec<(String, Option<String>)> = Tx::once(&node.db, &Caller::Hub, ask).await?;
+    for (host, rule) in rows {
+        let policy = read(mode, rule.as_deref());
+        known.0.insert(host.clone(), policy).await;
+        told.insert(host, policy);
+    }
+    Ok(told)
 }
 
 /// Whether nothing is taken from a host and nothing sent.
@@ -103,12 +124,6 @@ pub fn domain_of(text: &str) -> Option<String> {
 pub fn is_ours(node: &Node, id: &str) -> bool {
     let ours = node.db.hub().public_url().and_then(trust::Origin::of);
     ours.is_some() && trust::origin(id) == ours
-}
-
-/// The hub's own address.
-pub fn public_url(node: &Node) -> Result<&Url> {
-    let url = node.db.hub().public_url();
-    url.ok_or_else(|| Error::busy("The hub is still starting."))
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ pub enum Reader {
 
 /// Find out who signed a request.
 pub async fn read(node: &Node, head: &Head<'_>) -> Result<Reader> {
-    let public_url = policy::public_url(node)?;
+    let public_url = node.db.hub().address()?;
     let claim = match signature::read(head, None, public_url, clock::now()) {
         Ok(Some(claim)) => claim,
         Ok(None) => return Ok(Reader::Nobody("unsigned")),

@@ -11,6 +11,11 @@ use serde_json::{Value, json};
 /// Everybody.
 pub const PUBLIC: &str = "https://www.w3.org/ns/activitystreams#Public";
 
+/// Whether an id is everybody's, in each of the three spellings.
+pub fn is_public(id: &str) -> bool {
+    matches!(id, PUBLIC | "as:Public" | "Public")
+}
+
 /// The context of `ActivityStreams`.
 pub const ACTIVITYSTREAMS: &str = "https://www.w3.org/ns/activitystreams";
 

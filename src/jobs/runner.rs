@@ -361,19 +361,12 @@ impl Shared {
     }
 
     async fn listen(&self, url: &str) {
-        loop {
-            match pool::listen(url, "hub_jobs").await {
-                Ok(mut news) => {
-                    while news.recv().await.is_some() {
-                        for wake in &self.wake {
-                            wake.notify_one();
-                        }
-                    }
-                }
-                Err(error) => tracing::warn!(event = "cannot_listen", cause = %error),
+        pool::on_news(url, "hub_jobs", async || {
+            for wake in &self.wake {
+                wake.notify_one();
             }
-            tokio::time::sleep(AWAY).await;
-        }
+        })
+        .await;
     }
 
     async fn renew(&self) {

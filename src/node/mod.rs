@@ -197,10 +197,7 @@ impl Node {
 
     /// Who shows what is behind this part of an address.
     pub fn shows(&self, path: &str) -> Option<&'static Shows> {
-        self.domains
-            .iter()
-            .flat_map(|domain| domain.shows)
-            .find(|shows| shows.path == path)
+        self.all_shows(path).next()
     }
 
     /// Everything that is shown there, each domain's part.

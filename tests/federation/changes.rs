@@ -413,6 +413,40 @@ async fn where_the_feed_is_gone_the_collections_are_looked_through() {
     .await;
 }
 
+#[tokio::test]
+async fn r_37_what_is_changed_after_a_restored_backup_is_newer_than_what_peers_have() {
+    let (a, b, alice, bruno) = pair().await;
+    let post = a.posts(&alice, json!({ "content": "as of Monday" })).await;
+    b.reads_post(&bruno, "as of Monday").await;
+    a.changes(
+        &alice,
+        "posts",
+        &post,
+        json!({ "content": "as of Tuesday" }),
+    )
+    .await;
+    b.reads_post(&bruno, "as of Tuesday").await;
+
+    let admin = a.hub.database.admin().await;
+    admin
+        .batch_execute(
+            "set session_replication_role = replica; \
+             update posts set content = 'as of Monday', version = 1, edited_at = null where owner_id is not null; \
+             delete from ap_activities where type = 'Update'",
+        )
+        .await
+        .unwrap();
+    a.changes(
+        &alice,
+        "posts",
+        &post,
+        json!({ "content": "as of Wednesday" }),
+    )
+    .await;
+    b.reads_post(&bruno, "as of Wednesday").await;
+    assert_eq!(posts_here(&b, "as of").await, 1);
+}
+
 /// A scripted hub with a feed, which a real one reads.
 struct Fed {
     hub: Hub,

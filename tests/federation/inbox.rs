@@ -7,7 +7,7 @@ use crate::support::peer::{Actor, Peers, Scheme};
 
 /// A hub with somebody on it, and a peer with somebody on it.
 pub async fn rig(settings: &[(&str, &str)]) -> (Hub, crate::support::hubs::Member, Peers, Actor) {
-    let peers = Peers::start(&["p1.peer.test", "p2.peer.test"]);
+    let peers = Peers::start(&["p1.peer.test", "p2.peer.test", "p3.peer.test"]);
     let hub = Hub::start("in", &peers.resolve(), settings).await;
     let bob = hub.member("bob").await;
     let ann = peers.peer("p1.peer.test").person("ann");

@@ -442,3 +442,55 @@ async fn a_gotosocial_key_and_a_proof_are_as_good() {
     assert_eq!(told.status, 401, "{told:?}");
     assert_eq!(state(&hub, forged["id"].as_str().unwrap()).await, None);
 }
+
+#[tokio::test]
+async fn who_signs_by_rfc9421_is_written_to_that_way_from_the_first_time() {
+    let (hub, bob, peers, ann) = rig(&[]).await;
+    let eve = peers.peer("p2.peer.test").person("eve");
+    for (who, scheme) in [(&ann, Scheme::Rfc9421), (&eve, Scheme::Cavage)] {
+        let follow = who.activity("Follow", json!({ "object": bob.actor }));
+        let told = who
+            .send_by(scheme, &hub.shared_inbox(), follow.to_string())
+            .await;
+        assert_eq!(told.status, 202, "{told:?}");
+        let accept = who.peer.wait("Accept", 1).await.remove(0);
+        assert_eq!(accept.scheme(), Some(scheme));
+        assert_eq!(who.peer.posts().len(), 1, "no knock was in vain");
+    }
+    // What was learned before is not unlearned by a request.
+    hub.counts("select count(*) from ap_hosts where host like 'p1.peer.test%' and sig_scheme = 'rfc9421' and learned_at is not null", 1).await;
+    let admin = hub.hub.database.admin().await;
+    admin
+        .batch_execute("update ap_hosts set sig_scheme = 'cavage' where host like 'p2.peer.test%'")
+        .await
+        .unwrap();
+    let note = eve.note("<p>x</p>", &[&bob.actor], json!({}));
+    let told = eve
+        .send_by(
+            Scheme::Rfc9421,
+            &hub.shared_inbox(),
+            eve.create(&note).to_string(),
+        )
+        .await;
+    assert_eq!(told.status, 202, "{told:?}");
+    hub.counts(
+        "select count(*) from ap_hosts where host like 'p2.peer.test%' and sig_scheme = 'cavage'",
+        1,
+    )
+    .await;
+    // Of what is refused nothing is learned.
+    let mallory = peers.peer("p3.peer.test").person("mallory");
+    let follow = mallory.activity("Follow", json!({ "object": bob.actor }));
+    let told = Actor {
+        keys: Keys::fresh(),
+        ..mallory.clone()
+    }
+    .send_by(Scheme::Rfc9421, &hub.shared_inbox(), follow.to_string())
+    .await;
+    assert_eq!(told.status, 401, "{told:?}");
+    assert_eq!(
+        hub.count("select count(*) from ap_hosts where host like 'p3.peer.test%'")
+            .await,
+        0
+    );
+}

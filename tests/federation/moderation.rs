@@ -654,3 +654,44 @@ async fn lists_of_domains_come_in_and_go_out() {
     assert_eq!(status, 409);
     drop(peers);
 }
+
+#[tokio::test]
+async fn pictures_of_a_server_whose_media_are_refused_are_not_shown() {
+    let (hub, bob, founder, peers) = rig(&["gaudy.test"], &[]).await;
+    let gil = peers.peer("gaudy.test").person("gil");
+    followed_by(&hub, &gil, &bob).await;
+    let shows = async |picture: &str, minute: u32| {
+        let mut document = gil.document.clone();
+        document["icon"] = json!({ "type": "Image", "url": picture });
+        document["updated"] = json!(format!("2026-11-26T10:{minute:02}:00Z"));
+        let update = gil.activity("Update", json!({ "object": document, "to": [bob.actor] }));
+        let told = gil.send(&hub.shared_inbox(), &update).await;
+        assert_eq!(told.status, 202, "{told:?}");
+        assert_eq!(ended(&hub, update["id"].as_str().unwrap()).await, "done");
+    };
+    let shown = async |picture: &str, count: i64| {
+        let query = format!(
+            "select count(*) from ap_actors where uri = '{}' and coalesce(icon_url, '') = '{picture}'",
+            gil.id
+        );
+        hub.counts(&query, count).await;
+    };
+    shows("https://gaudy.test/1.png", 1).await;
+    shown("https://gaudy.test/1.png", 1).await;
+
+    hold(&hub, &founder, "gaudy.test", "reject_media").await;
+    shown("", 1).await;
+    shows("https://gaudy.test/2.png", 2).await;
+    shown("", 1).await;
+    let path = "/rest/v1/ap_actors?select=*&host=like.gaudy.test*";
+    let rows = founder.reads(&hub.hub, path).await;
+    assert!(!rows.to_string().contains(".png"), "{rows}");
+
+    hub.rpc(
+        &founder,
+        "hosts_clear_policy",
+        json!({ "domain": "gaudy.test" }),
+    )
+    .await;
+    shown("https://gaudy.test/2.png", 1).await;
+}

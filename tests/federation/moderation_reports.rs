@@ -59,6 +59,14 @@ async fn s_97_a_report_goes_over_only_when_asked_for_and_names_nobody() {
         2,
     )
     .await;
+    let notices = format!(
+        "select count(distinct e.id) from notification_events e join notification_deliveries d on d.event_id = e.id \
+         where e.event_type = 'report.filed' and e.target_user_id = '{}' and e.payload ->> 'title' like '%ann@%'",
+        founder.id
+    );
+    hub.counts(&notices, 2).await;
+    let all = "select count(*) from notification_events where event_type = 'report.filed'";
+    assert_eq!(hub.count(all).await, 2, "operators alone hear of it");
     let stranger = hub.member("carla").await;
     assert_eq!(
         stranger.person.reads(&hub.hub, "/rest/v1/reports").await,
@@ -127,20 +135,24 @@ async fn s_60_reports_of_others_are_capped_cleaned_and_their_senders_alone() {
 
     let mut objects = vec![bob.actor.clone()];
     objects.extend((0..10_000).map(|n| format!("{}/x/{n}", ann.peer.origin())));
-    let many = ann.activity("Flag", json!({ "object": objects, "content": "<script>alert(1)</script><b>bad</b>\u{0}\u{202e} man" }));
+    let many = ann.activity(
+        "Flag",
+        json!({ "object": objects, "content": "<script>alert(1)</script><b>bad</b>\u{202e} man" }),
+    );
     let told = ann.send(&hub.shared_inbox(), &many).await;
-    if told.status == 202 {
-        assert_eq!(ended(&hub, many["id"].as_str().unwrap()).await, "done");
+    assert_eq!(told.status, 202, "{told:?}");
+    assert_eq!(ended(&hub, many["id"].as_str().unwrap()).await, "done");
+    {
         hub.counts(
             "select count(*) from reports where cardinality(objects) = 100",
             1,
         )
         .await;
+        hub.counts("select count(*) from notification_events where event_type = 'report.filed' and payload ->> 'message' like '%man'", 1)
+            .await;
         hub.counts("select count(*) from reports where reason like '%<%'", 0)
             .await;
         hub.counts("select count(*) from reports r join ap_actors a on a.id = r.target_actor_id where a.kind = 'user'", 1).await;
-    } else {
-        assert_eq!(told.status, 400, "{told:?}");
     }
 
     // In somebody else's name: not taken.

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::inbox::ended;
 use crate::support::hubs::{Hub, Member};
-use crate::support::peer::{Actor, PUBLIC, Peers};
+use crate::support::peer::{ACTIVITY, Actor, Answer, PUBLIC, Peers};
 
 /// A hub with bob, a peer with ann; each follows the other, and fay and guy follow nobody.
 pub struct Scene {
@@ -798,4 +798,47 @@ async fn s_57_long_lists_and_odd_shapes_are_taken_or_refused() {
         .activity("Create", json!({ "object": many, "to": [PUBLIC] }));
     let told = scene.ann.send(&scene.hub.shared_inbox(), &create).await;
     assert!((200..500).contains(&told.status), "{}", told.status);
+}
+
+#[tokio::test]
+async fn whose_server_is_down_for_a_moment_is_not_unreached() {
+    let scene = Scene::set().await;
+    let (hub, bob) = (&scene.hub, &scene.bob);
+    let peer = &scene.elsewhere.peer;
+    let late = peer.person("late");
+    let document = Answer::status(200)
+        .header("Content-Type", ACTIVITY)
+        .text(late.document.to_string());
+    peer.plan_at("/users/late", [Answer::status(503), document]);
+
+    let post = hub
+        .posts(bob, json!({ "content": "Hi all", "recipients": [late.id] }))
+        .await;
+    let uri = post["federated_ap_id"].as_str().unwrap().to_owned();
+    scene.got(&scene.ann, "Create", &uri).await;
+    let row = scene.row(&json!(uri)).await.unwrap();
+    assert_eq!(row["unreached"], json!([]), "{row}");
+    assert!(peer.taken("Create").is_empty());
+    hub.counts(
+        "select count(*) from ap_hosts where failures > 0 or retry_at is not null",
+        0,
+    )
+    .await;
+
+    let admin = hub.hub.database.admin().await;
+    hub.until("the job waits", async || {
+        let soon = "update job_records set scheduled_for = now() \
+                    where job_type = 'social.address' and status = 'enqueued' and attempts = 1";
+        (admin.execute(soon, &[]).await.unwrap() == 1).then_some(())
+    })
+    .await;
+    let create = scene.got(&late, "Create", &uri).await;
+    assert_eq!(create["object"]["tag"][0]["href"], json!(late.id));
+    let row = scene.row(&json!(uri)).await.unwrap();
+    assert_eq!(row["unreached"], json!([]), "{row}");
+    hub.counts(
+        "select count(*) from hub.journal where verb = 'post.unreached'",
+        0,
+    )
+    .await;
 }

@@ -276,13 +276,36 @@ async fn a_direct_post_lands_with_those_of_this_hub_too() {
     let post = hub
         .posts(bob, json!({ "content": "Only us", "visibility": "direct", "recipients": [carl.handle, scene.ann.id] }))
         .await;
-    scene
+    let create = scene
         .got(
             &scene.ann,
             "Create",
             post["federated_ap_id"].as_str().unwrap(),
         )
         .await;
+    // In the shape of a message.
+    let note = &create["object"];
+    let to: Vec<&str> = note["to"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(Value::as_str)
+        .collect();
+    assert!(
+        to.len() == 2 && to.contains(&scene.ann.id.as_str()),
+        "{note}"
+    );
+    assert_eq!(
+        (&note["mo:kind"], &note["directMessage"], &note["cc"]),
+        (&json!("mo:Message"), &json!(true), &json!([]))
+    );
+    assert!(
+        note["context"].is_string() && note["tag"].as_array().unwrap().len() == 2,
+        "{note}"
+    );
+    for none in ["interactionPolicy", "url", "replies", "likes", "shares"] {
+        assert_eq!(note.get(none), None, "{note}");
+    }
     let messages = carl
         .person
         .reads(&hub.hub, "/rest/v1/messages?body=eq.Only us")
@@ -455,4 +478,100 @@ async fn a_room_passes_on_what_its_followers_say_word_for_word() {
         )
         .await;
     assert_eq!(plain["actor"], json!(group));
+}
+
+#[tokio::test]
+async fn what_is_written_to_an_agent_or_a_tenant_reaches_those_who_run_it() {
+    let scene = Scene::set().await;
+    let (hub, bob) = (&scene.hub, &scene.bob);
+    let carl = hub.member("carl").await;
+    let founder = crate::moderation::operator(hub).await;
+    let home = hub
+        .text("select organization_id::text from user_profile where role = 'developer'")
+        .await
+        .unwrap();
+    let tenant = hub
+        .rpc(
+            &founder,
+            "actors_publish",
+            json!({ "kind": "tenant", "id": home }),
+        )
+        .await;
+    let robot = bob
+        .person
+        .adds(&hub.hub, "agents", json!({ "name": "Robot" }))
+        .await;
+    let robot = hub
+        .rpc(
+            &bob.person,
+            "actors_publish",
+            json!({ "kind": "agent", "id": robot["id"] }),
+        )
+        .await;
+    let uri = |actor: &Value| actor["uri"].as_str().unwrap().to_owned();
+
+    let said = scene.elsewhere.note(
+        "<p>May we rent the hall?</p>",
+        &[&uri(&tenant), &uri(&robot)],
+        json!({}),
+    );
+    assert_eq!(
+        scene
+            .tells(&scene.elsewhere, &scene.elsewhere.create(&said))
+            .await,
+        "done"
+    );
+    let mut threads = Vec::new();
+    for (reader, count) in [(&founder, 1), (&bob.person, 1), (&carl.person, 0)] {
+        let rows = reader
+            .reads(&hub.hub, "/rest/v1/messages?body=eq.May we rent the hall?")
+            .await;
+        let rows = rows.as_array().unwrap().clone();
+        assert_eq!(rows.len(), count, "{}: {rows:?}", reader.name);
+        let items = reader.reads(&hub.hub, "/rest/v1/inbox_items").await;
+        assert_eq!(items.as_array().unwrap().len(), count, "{items}");
+        threads.extend(rows.first().map(|row| row["conversation_id"].clone()));
+    }
+
+    // The officer answers in the tenant's name, and the agent's owner reads that too.
+    let answer =
+        json!({ "conversation_id": threads[0], "direction": "outbound", "body": "On Sunday" });
+    let answer = founder.adds(&hub.hub, "messages", answer).await;
+    let create = scene
+        .got(
+            &scene.elsewhere,
+            "Create",
+            answer["federated_ap_id"].as_str().unwrap(),
+        )
+        .await;
+    assert_eq!(create["actor"], tenant["uri"]);
+    assert_eq!(create["object"]["attributedTo"], tenant["uri"]);
+    assert_eq!(create["object"]["inReplyTo"], said["id"]);
+    hub.counts(
+        &format!("select count(*) from messages where body = 'On Sunday' and direction = 'inbound' and owner_id = '{}'", bob.person.id),
+        1,
+    )
+    .await;
+    // His own copy is the one he wrote.
+    hub.counts("select count(*) from messages where body = 'On Sunday'", 2)
+        .await;
+
+    // Whom the owner has blocked does not reach him by his agent either.
+    hub.rpc(
+        &bob.person,
+        "blocks_set",
+        json!({ "actor": scene.elsewhere.id }),
+    )
+    .await;
+    let again = scene
+        .elsewhere
+        .note("<p>Hello?</p>", &[&uri(&robot)], json!({}));
+    scene
+        .tells(&scene.elsewhere, &scene.elsewhere.create(&again))
+        .await;
+    assert_eq!(
+        hub.count("select count(*) from messages where body = 'Hello?'")
+            .await,
+        0
+    );
 }

@@ -383,6 +383,9 @@ async fn a_hub_that_was_down_reads_the_feed_of_what_it_missed() {
         .await;
     pair.b.reads_post(&pair.bruno, "Before").await;
     pair.all_is_delivered().await;
+    // A feed is read on from where it was begun with, which happens within seconds.
+    let begun = "select count(*) from ap_hosts where is_hub and cursor_in is not null";
+    pair.b.counts(begun, 1).await;
 
     pair.b.kill();
     for n in 0..5 {

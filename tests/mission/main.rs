@@ -11,6 +11,7 @@
 mod support;
 
 mod crossings;
+mod daos;
 mod declarations;
 mod exchange_faults;
 mod exchange_forgeries;
@@ -18,6 +19,13 @@ mod exchanges;
 mod golden;
 mod journeys;
 mod listings;
+mod listings;
+mod orders;
+mod proposals;
 mod receipts;
+mod receipts;
+mod recount;
 mod reputation;
 mod trade;
+mod treasury;
+mod votes;

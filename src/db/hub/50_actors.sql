@@ -37,6 +37,35 @@ begin
 end
 $$;
 
+-- Who runs what stands behind an actor: accounts of this hub and, in a DAO, actors of others. They speak for it, and what is
+-- written to it is theirs to read.
+create or replace function hub.who_runs(of_kind text, of_row uuid) returns table (account uuid, actor uuid)
+language sql stable rows 5 set search_path = pg_catalog, public, hub as $$
+    select of_row, null::uuid where of_kind = 'user'
+    union all
+    select p.user_id, null from public.user_profile p
+    where of_kind = 'tenant' and p.organization_id = of_row and p.role in ('admin', 'developer')
+    union all
+    select g.user_id, null from public.agents g where of_kind = 'agent' and g.id = of_row
+    union all
+    -- An agent that is nobody's is its DAO's.
+    select m.user_id, m.actor_id from public.agents g join public.dao_members m on m.dao_id = g.dao_id
+    where of_kind = 'agent' and g.id = of_row and g.user_id is null and m.role in ('owner', 'admin')
+    union all
+    select m.user_id, m.actor_id from public.dao_members m
+    where of_kind = 'dao' and m.dao_id = of_row and m.role in ('owner', 'admin')
+    union all
+    select m.member_user_id, null from public.channel_members m
+    where of_kind = 'channel' and m.channel_id = of_row and m.role in ('owner', 'admin') and m.left_at is null
+$$;
+
+-- Whether an account may speak for an actor of this hub.
+create or replace function hub.speaks_for(person uuid, actor uuid) returns boolean
+language sql stable set search_path = pg_catalog, public, hub as $$
+    select exists (select from public.ap_actors a cross join lateral hub.who_runs(a.kind, a.row_id) r
+        where a.id = $2 and a.kind is not null and a.deleted_at is null and r.account = person)
+$$;
+
 -- A name for an actor: the one wanted, or that with a number behind it.
 create or replace function hub.free_handle(wanted text) returns text
 language plpgsql stable set search_path = pg_catalog, public, hub as $$
@@ -163,5 +192,5 @@ language sql stable security definer set search_path = pg_catalog, public, hub a
     select exists (select from public.post_audience a where a.post_id = post and a.actor_id = hub.remote_actor())
 $$;
 grant execute on function hub.remote_actor(), hub.remote_follows(uuid, uuid), hub.remote_is_named(uuid) to anon, authenticated, service_role;
-grant execute on function hub.actor_subject(text, uuid), hub.settle_actor(text, uuid, text, boolean, text), hub.free_handle(text),
+grant execute on function hub.who_runs(text, uuid), hub.speaks_for(uuid, uuid), hub.actor_subject(text, uuid), hub.settle_actor(text, uuid, text, boolean, text), hub.free_handle(text),
     hub.handle_is_taken(text), hub.actor_handle(text), hub.actors_changed(), hub.actor_keys_changed() to service_role;

@@ -381,8 +381,9 @@ drop trigger if exists messages_bury on public.messages;
 create trigger messages_bury after delete on public.messages
     for each row when (old.direction = 'outbound' and old.federated_ap_id is not null) execute function hub.bury_own();
 
--- Put what an actor said to some into the conversations of those who are of this hub, new or as it is now. p: {author,
--- author_uri, author_name, uri, audience, body, preview, published, updated, in_reply_to, context}.
+-- Put what an actor said to some into the conversations of those who are of this hub, new or as it is now: of an account
+-- itself, and of those who run an agent or a tenant, the one who wrote it left out. p: {author, author_uri, author_name, writer,
+-- uri, audience, body, preview, published, updated, in_reply_to, context}.
 create or replace function hub.take_message(p jsonb) returns text
 language plpgsql set search_path = pg_catalog, public, hub as $$
 declare
@@ -397,11 +398,17 @@ declare
     verdict text := 'no_recipient';
 begin
     for reader in
-        select a.id, a.row_id as account from ap_actors a
-        where a.uri = any (everybody) and a.kind = 'user' and a.id <> author and a.deleted_at is null
-        order by a.row_id
+        select distinct on (r.account) a.id, r.account
+        from ap_actors a cross join lateral hub.who_runs(a.kind, a.row_id) r
+        where a.uri = any (everybody) and a.kind in ('user', 'agent', 'tenant') and a.deleted_at is null
+            and (a.id <> author or a.kind <> 'user') and r.account is not null and r.account is distinct from (p ->> 'writer')::uuid
+        order by r.account, a.kind = 'user' desc, a.id
     loop
-        if hub.is_blocked_between(reader.id, author) then
+        if hub.is_blocked_between(reader.id, author)
+            or exists (select from ap_actors me where me.kind = 'user' and me.row_id = reader.account
+                and hub.is_blocked_between(me.id, author))
+            or exists (select from blocks b where b.owner_id = reader.account and b.actor_id = author)
+        then
             if verdict = 'no_recipient' then
                 verdict := 'blocked';
             end if;

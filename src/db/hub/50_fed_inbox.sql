@@ -23,7 +23,7 @@ begin
         is_hub boolean, document text, handle text)
     on conflict (uri) do update set
         type = excluded.type, preferred_username = excluded.preferred_username, host = excluded.host, name = excluded.name,
-        summary = excluded.summary, icon_url = excluded.icon_url, url = excluded.url, inbox_url = excluded.inbox_url,
+        summary = excluded.summary, icon_url = coalesce(excluded.icon_url, excluded.held_icon_url), held_icon_url = null, url = excluded.url, inbox_url = excluded.inbox_url,
         shared_inbox_url = excluded.shared_inbox_url, outbox_url = excluded.outbox_url, followers_url = excluded.followers_url,
         following_url = excluded.following_url, featured_url = excluded.featured_url, properties = excluded.properties,
         manually_approves_followers = excluded.manually_approves_followers, discoverable = excluded.discoverable,

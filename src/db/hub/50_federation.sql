@@ -104,14 +104,16 @@ begin
 end
 $$;
 
--- What waits for another of its lane is not due before that one.
+-- What waits for another of its lane is not due before that one, and where a wrong clock keeps that one, neither is given up.
 create or replace function hub.postpone_deliveries(ids uuid[]) returns bigint
 language sql volatile set search_path = pg_catalog, hub, public as $$
     with put as (
-        update ap_deliveries d set next_at = greatest(d.next_at, b.next_at + interval '1 millisecond')
+        update ap_deliveries d set next_at = greatest(d.next_at, b.next_at + interval '1 millisecond'),
+            last_status = case when b.is_skewed then 401 else d.last_status end,
+            last_error = case when b.is_skewed then 'clock_skew: waits for another' else d.last_error end
         from unnest(ids) t (id) join ap_deliveries l on l.id = t.id
         cross join lateral (
-            select max(e.next_at) as next_at from ap_deliveries e
+            select max(e.next_at) as next_at, bool_or(e.last_status = 401) as is_skewed from ap_deliveries e
             where e.host = l.host and e.lane = l.lane and e.seq < l.seq and e.state = 'waiting'
         ) b
         where d.id = l.id and d.state = 'waiting' and b.next_at is not null
@@ -219,9 +221,11 @@ begin
             next_at = case when t.word in ('again', 'refused', 'gone') then now() + t.wait * interval '1 second' else d.next_at end,
             last_status = t.status, last_error = t.error
         from t where d.id = t.id and d.state = 'waiting' and d.host = any (mine)
-        returning d.id, d.host, d.lane, d.seq, d.inbox_url, d.next_at, t.word
+        returning d.id, d.host, d.lane, d.seq, d.inbox_url, d.next_at, t.word, d.last_status = 401 as is_skewed
     ), put_off as (
-        update ap_deliveries d set next_at = greatest(d.next_at, s.next_at + interval '1 millisecond')
+        update ap_deliveries d set next_at = greatest(d.next_at, s.next_at + interval '1 millisecond'),
+            last_status = case when s.is_skewed then 401 else d.last_status end,
+            last_error = case when s.is_skewed then 'clock_skew: waits for another' else d.last_error end
         from settled s
         where s.word = 'again' and d.state = 'waiting' and d.host = s.host and d.lane = s.lane and d.seq > s.seq
     ), back as (

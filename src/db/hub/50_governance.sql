@@ -1,4 +1,4 @@
--- Governance: founders become members, proposals take their steps, ballots count; and microDAOs under their seed's names.
+-- Governance: founders become members, proposals take their steps; and microDAOs under their seed's names.
 
 -- A microDAO has a lasting name outside; a row that brings one is a microDAO.
 create or replace function hub.daos_settle() returns trigger
@@ -41,9 +41,15 @@ create trigger dao_members_keep before update on public.dao_members
 
 -- Proposals -----------------------------------------------------------------------------------------------------------
 
+-- What a DAO elsewhere decides is its own; here it is only kept.
+create or replace function hub.dao_is_elsewhere(dao uuid) returns boolean
+language sql stable as $$
+    select exists (select from public.daos d where d.id = dao and d.origin_actor_id is not null)
+$$;
+
 drop trigger if exists proposals_step on public.proposals;
 create trigger proposals_step before insert or update of status on public.proposals
-    for each row execute function hub.step_state('status',
+    for each row when (not hub.dao_is_elsewhere(new.dao_id)) execute function hub.step_state('status',
         '{"draft": ["active", "cancelled"],
           "active": ["passed", "rejected", "quorum_failed", "cancelled"],
           "passed": ["executed"],
@@ -60,6 +66,8 @@ begin
         if num_nonnulls(new.author_id, new.origin_actor_id) = 0 then
             broken := 'proposals_has_one_origin';
         end if;
+    elsif hub.dao_is_elsewhere(new.dao_id) then
+        return new;
     elsif old.status <> 'draft' then
         if (new.dao_id, new.proposal_type, new.action_payload, new.voting_opens_at, new.voting_closes_at)
             is distinct from (old.dao_id, old.proposal_type, old.action_payload, old.voting_opens_at, old.voting_closes_at)
@@ -92,76 +100,6 @@ create trigger proposals_settle before insert or update on public.proposals
 drop trigger if exists proposals_keep on public.proposals;
 create trigger proposals_keep before update on public.proposals
     for each row execute function hub.keep_columns('dao_id', 'author_id');
-
--- Votes ---------------------------------------------------------------------------------------------------------------
-
--- A ballot counts when it was cast in the window (a minute is granted to those under way) by a member who is no guest.
-create or replace function hub.votes_settle() returns trigger
-language plpgsql as $$
-declare
-    p public.proposals;
-    broken text;
-    why text;
-begin
-    if num_nonnulls(new.user_id, new.actor_id) = 0 then
-        if tg_op = 'UPDATE' then
-            new.erased_at := coalesce(new.erased_at, now());
-        end if;
-        return new;
-    end if;
-    if tg_op = 'UPDATE' and (new.proposal_id, new.user_id, new.actor_id, new.choice, new.weight, new.cast_at)
-        is not distinct from (old.proposal_id, old.user_id, old.actor_id, old.choice, old.weight, old.cast_at)
-    then
-        return new;
-    end if;
-    select * into p from public.proposals where id = new.proposal_id;
-    if not found then
-        return new;
-    end if;
-    if p.status in ('draft', 'cancelled') or p.status is null or p.voting_opens_at is null
-        or new.cast_at < p.voting_opens_at or new.cast_at > p.voting_closes_at + interval '1 minute'
-    then
-        broken := 'votes_cast_at_fits';
-        why := 'There is no vote on it at that time.';
-    elsif not exists (select from public.dao_members m where m.dao_id = p.dao_id and m.role <> 'guest'
-        and (m.user_id = new.user_id or m.actor_id = new.actor_id))
-    then
-        broken := 'votes_voter_is_member';
-        why := 'Only members vote.';
-    end if;
-    if broken is not null then
-        raise exception using errcode = '23514', schema = 'public', table = 'votes', constraint = broken,
-            message = format('new row for relation "votes" violates check constraint "%s"', broken), detail = why;
-    end if;
-    return new;
-end
-$$;
-drop trigger if exists votes_settle on public.votes;
-create trigger votes_settle before insert or update on public.votes
-    for each row execute function hub.votes_settle();
-
--- The tally is counted anew from the ballots, so that it is right whatever happened to them.
-create or replace function hub.votes_tally() returns trigger
-language plpgsql as $$
-begin
-    if tg_op = 'UPDATE' and (new.proposal_id, new.choice) is not distinct from (old.proposal_id, old.choice) then
-        return null;
-    end if;
-    -- One after the other on one proposal: who counts sees every ballot before his.
-    perform from public.proposals p where p.id in (new.proposal_id, old.proposal_id) for update;
-    update public.proposals p set votes_yes = t.yes, votes_no = t.no, votes_abstain = t.abstain
-    from (
-        select s.id, count(v.id) filter (where v.choice = 'yes') as yes, count(v.id) filter (where v.choice = 'no') as no,
-            count(v.id) filter (where v.choice = 'abstain') as abstain
-        from public.proposals s left join public.votes v on v.proposal_id = s.id
-        where s.id in (new.proposal_id, old.proposal_id) group by s.id) t
-    where p.id = t.id;
-    return null;
-end
-$$;
-drop trigger if exists votes_tally on public.votes;
-create trigger votes_tally after insert or update or delete on public.votes
-    for each row execute function hub.votes_tally();
 
 -- MicroDAOs under the names their seed gave them, to be read.
 drop view if exists public.microdaos;

@@ -43,6 +43,25 @@ drop trigger if exists posts_shield on public.posts;
 create trigger posts_shield before insert or update of hidden_at, attachments on public.posts
     for each row when (new.origin_actor_id is not null) execute function hub.posts_shield();
 
+-- The picture of an actor from elsewhere stays where it is while media of its server are refused.
+create or replace function hub.actors_shield() returns trigger
+language plpgsql set search_path = pg_catalog, hub, public as $$
+begin
+    if (hub.host_policy(new.host)).policy in ('limit', 'reject_media', 'block') then
+        new.held_icon_url := coalesce(new.icon_url, new.held_icon_url);
+        new.icon_url := null;
+    elsif new.held_icon_url is not null then
+        new.icon_url := coalesce(new.icon_url, new.held_icon_url);
+        new.held_icon_url := null;
+    end if;
+    return new;
+end
+$$;
+drop trigger if exists actors_shield on public.ap_actors;
+create trigger actors_shield before insert or update of icon_url on public.ap_actors
+    for each row when (new.kind is null and (new.icon_url is not null or new.held_icon_url is not null))
+    execute function hub.actors_shield();
+
 -- An own post is hidden while its author is silenced or suspended.
 create or replace function hub.posts_shield_own() returns trigger
 language plpgsql security definer set search_path = pg_catalog, hub, public as $$
@@ -109,6 +128,15 @@ begin
         get diagnostics moved = row_count;
         touched := touched + moved;
     end if;
+
+    update ap_actors a set icon_url = a.icon_url
+    where a.id in (
+        select w.id from ap_actors w
+        where w.host = asked and w.kind is null
+          and case when rule in ('limit', 'reject_media', 'block') then w.icon_url is not null else w.held_icon_url is not null end
+        limit most);
+    get diagnostics moved = row_count;
+    touched := touched + moved;
 
     update posts p set hidden_at = p.hidden_at, attachments = p.attachments
     where p.id in (

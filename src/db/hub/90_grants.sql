@@ -59,3 +59,8 @@ grant execute on function hub.trust_in(bytea, text, uuid), hub.settle_reputation
 grant execute on function hub.search_listings(text, text, text, text[], numeric, numeric, text, boolean, double precision, double precision,
     double precision, timestamptz, uuid, integer) to anon, authenticated, service_role;
 grant execute on function hub.take_listing(jsonb), hub.reserve_stock(uuid, numeric), hub.settle_stock(uuid, numeric, boolean) to service_role;
+-- Votes are taken and counted with the hub's own rights.
+grant select, insert, update, delete on hub.electorate, hub.tallies, hub.advisory_votes to service_role;
+grant execute on function hub.dao_is_elsewhere(uuid) to anon, authenticated, service_role;
+grant execute on function hub.take_vote(jsonb), hub.show_tally(uuid), hub.take_delegated(uuid), hub.keep_dao(uuid),
+    hub.dao_document(uuid, text), hub.take_proposal(jsonb) to service_role;

@@ -1,11 +1,12 @@
 //! What other actors do that somebody is to know: he was named, answered, liked, written to, followed; or somebody he wrote
-//! to could not be found.
+//! to could not be found. Operators hear of every report, whoever filed it.
 
-use diesel::sql_types::{Jsonb, Nullable};
+use diesel::sql_types::{Jsonb, Nullable, Text, Uuid as SqlUuid};
 use serde_json::Value;
+use uuid::Uuid;
 
 use super::notify::{self, News};
-use crate::base::text;
+use crate::base::{Result, text};
 use crate::db::{Bind, Statement, Tx};
 use crate::kinds::verbs::Later;
 use crate::node::work::Change;
@@ -14,6 +15,10 @@ use crate::node::work::Change;
 pub fn react<'a>(tx: &'a mut Tx, changes: &'a [Change]) -> Later<'a, ()> {
     Box::pin(async move {
         for change in changes {
+            if change.verb == "report.filed" {
+                tell_operators(tx, change).await?;
+                continue;
+            }
             let Some(target) = change.owner else {
                 continue;
             };
@@ -40,6 +45,49 @@ pub fn react<'a>(tx: &'a mut Tx, changes: &'a [Change]) -> Later<'a, ()> {
     })
 }
 
+/// Whoever may deal with a report hears that there is one.
+async fn tell_operators(tx: &mut Tx, change: &Change) -> Result<()> {
+    let mut report = Statement::<(Nullable<Text>, Text)>::new(
+        "select coalesce(a.handle, '@' || a.preferred_username || '@' || a.host), r.reason from public.reports r \
+         left join public.ap_actors a on a.id = r.target_actor_id where r.id = ",
+    );
+    report.bind(Bind::Uuid(change.row));
+    let operators = Statement::<SqlUuid>::new(
+        "select p.user_id from public.user_profile p join public.users u on u.id = p.user_id \
+         where p.role = 'developer' and u.deleted_at is null order by p.user_id limit 100",
+    );
+    type Report = (Option<String>, String);
+    let (reports, operators): (Vec<Report>, Vec<Uuid>) = tx
+        .as_hub(async |tx| {
+            Ok((
+                tx.load(report.clone()).await?,
+                tx.load(operators.clone()).await?,
+            ))
+        })
+        .await?;
+    let Some((about, reason)) = reports.into_iter().next() else {
+        return Ok(());
+    };
+
+    let about = about.map(|about| text::name(&about)).unwrap_or_default();
+    let title = match about.as_str() {
+        "" => "Something was reported".to_owned(),
+        about => format!("{about} was reported"),
+    };
+    for target in operators {
+        let news = News {
+            target,
+            event_type: change.verb.clone(),
+            source: "social".to_owned(),
+            title: title.clone(),
+            message: text::excerpt(&reason, 300),
+            ..News::default()
+        };
+        notify::tell(tx, news).await?;
+    }
+    Ok(())
+}
+
 const POST: &str = "select jsonb_build_object('who', coalesce(a.name, a.preferred_username), 'text', p.content, 'url', p.url, 'unreached', p.unreached) \
      from public.posts p left join public.ap_actors a on a.id = coalesce(p.origin_actor_id, p.author_actor_id) \
      or (a.kind = 'user' and a.row_id = p.owner_id and p.author_actor_id is null) where p.id = ";
@@ -54,7 +102,7 @@ const MESSAGE: &str = "select jsonb_build_object('who', coalesce(a.name, a.prefe
 const FOLLOW: &str = "select jsonb_build_object('who', coalesce(a.name, a.preferred_username), 'text', '', 'url', a.url, 'direction', f.direction) \
      from public.follows f join public.ap_actors a on a.id = f.actor_id where f.id = ";
 
-fn news(target: uuid::Uuid, change: &Change, row: &Value) -> Option<News> {
+fn news(target: Uuid, change: &Change, row: &Value) -> Option<News> {
     let said = |name: &str| row.get(name).and_then(Value::as_str).unwrap_or_default();
     let who = Some(text::name(said("who")))
         .filter(|who| !who.is_empty())

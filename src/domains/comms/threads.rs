@@ -2,7 +2,7 @@
 //! somebody writes into such a conversation goes out as a note that only those people read (MO-25, MO-26).
 
 use chrono::{DateTime, Utc};
-use diesel::sql_types::{Jsonb, Nullable, Text};
+use diesel::sql_types::{Jsonb, Nullable, Text, Uuid as SqlUuid};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -25,6 +25,8 @@ pub struct Said {
     pub author: Uuid,
     pub author_uri: String,
     pub author_name: String,
+    /// The account that wrote it, if it is one of this hub.
+    pub writer: Option<Uuid>,
     pub uri: String,
     /// Addresses of all it is said to.
     pub audience: Vec<String>,
@@ -58,6 +60,7 @@ pub async fn enter(tx: &mut Tx, said: &Said) -> Result<String> {
         "author": said.author,
         "author_uri": said.author_uri,
         "author_name": said.author_name,
+        "writer": said.writer,
         "uri": said.uri,
         "audience": said.audience,
         "body": said.body,
@@ -91,6 +94,8 @@ pub async fn on_message(tx: &mut Tx, heard: &Incoming) -> Result<Applied> {
         "older" => Applied::Ignored("older"),
         "not_owner" => Applied::Refused("not_owner"),
         "blocked" => Applied::Refused("blocked"),
+        // A DAO may be whom it is for.
+        "no_recipient" => Applied::NotMine,
         _ => Applied::Ignored("not_wanted"),
     })
 }
@@ -176,6 +181,7 @@ async fn direct_post(tx: &mut Tx, id: Uuid) -> Result<Option<Said>> {
             .name
             .clone()
             .unwrap_or_else(|| format!("@{}", author.address(&domain))),
+        writer: Some(owner),
         uri,
         audience: audience
             .mentions
@@ -223,6 +229,7 @@ async fn say(tx: &mut Tx, message: &Message) -> Result<()> {
             .name
             .clone()
             .unwrap_or_else(|| format!("@{}", author.address(&domain))),
+        writer: Some(message.owner_id),
         uri: message.federated_ap_id.clone(),
         audience: to,
         body: message.body.clone().unwrap_or_default(),
@@ -260,12 +267,36 @@ async fn note(tx: &mut Tx, message: &Message, author: &Local) -> Result<Value> {
     Ok(wire::note(message, &author.uri, &named, &base))
 }
 
+/// In whose name it is said: the writer's own, or that of whoever takes part and is run by him, as it was written to.
 async fn author(tx: &mut Tx, message: &Message) -> Result<Option<Local>> {
-    let actor = match actors::of_row(tx, "user", message.owner_id).await? {
+    let own = match actors::of_row(tx, "user", message.owner_id).await? {
         Some(actor) => Some(actor),
         None => people::settle(tx, "user", message.owner_id, false, None).await?,
     };
+    let is_there = |actor: &Local| message.actors.contains(&actor.uri);
+    let actor = match own {
+        Some(own) if is_there(&own) => Some(own),
+        own => run_by(tx, message).await?.or(own),
+    };
     Ok(actor.filter(|actor| !actor.is_gone() && actor.is_shown && actor.suspended_at.is_none()))
+}
+
+async fn run_by(tx: &mut Tx, message: &Message) -> Result<Option<Local>> {
+    let mut select = Statement::<SqlUuid>::new(
+        "select a.id from public.ap_actors a where a.kind in ('agent', 'tenant') and a.uri = any (",
+    );
+    select
+        .bind(Bind::Texts(
+            message.actors.iter().cloned().map(Some).collect(),
+        ))
+        .sql(") and hub.speaks_for(")
+        .bind(Bind::Uuid(message.owner_id))
+        .sql(", a.id) order by a.id limit 1");
+    let ids: Vec<Uuid> = tx.as_hub(async |tx| tx.load(select.clone()).await).await?;
+    match ids.first() {
+        Some(id) => actors::by_id(tx, *id).await,
+        None => Ok(None),
+    }
 }
 
 /// What was last said under an address.
@@ -297,12 +328,7 @@ async fn own(tx: &mut Tx, id: Uuid) -> Result<Option<Message>> {
          where m.direction = 'outbound' and m.federated_ap_id is not null and c.actors is not null and m.id = ",
     );
     select.bind(Bind::Uuid(id));
-    let rows: Vec<Option<Value>> = tx.as_hub(async |tx| tx.load(select.clone()).await).await?;
-    rows.into_iter()
-        .flatten()
-        .next()
-        .map(|row| serde_json::from_value(row).map_err(Error::broken))
-        .transpose()
+    tx.hub_one(select).await
 }
 
 /// A message at its own address, for those of its conversation and nobody else.

@@ -78,6 +78,7 @@ pub fn said(read: &Value, author: &Known) -> Option<Said> {
             .map(crate::base::text::name)
             .filter(|name| !name.is_empty())
             .unwrap_or_else(|| author.address()),
+        writer: None,
         uri: text("uri")?.to_owned(),
         audience: audience
             .iter()

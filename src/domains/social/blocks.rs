@@ -2,7 +2,7 @@
 //! somebody elsewhere is told that he is blocked, as he has to be if his server is to help. A row written by hand has the
 //! same effect as the action. Whoever is blocked by somebody elsewhere is not told.
 
-use diesel::sql_types::{BigInt, Jsonb, Nullable, Text, Uuid as SqlUuid};
+use diesel::sql_types::{BigInt, Bool, Jsonb, Nullable, Text, Uuid as SqlUuid};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -283,4 +283,15 @@ pub(super) async fn person(tx: &mut Tx) -> Result<Uuid> {
 
 fn no_such_block() -> Error {
     Error::missing("block.not_found", "There is no such block.")
+}
+
+/// Whether one of two blocked the other.
+pub async fn is_between(tx: &mut Tx, me: &Local, other: &Known) -> Result<bool> {
+    let mut ask = Statement::<Bool>::new("select hub.is_blocked_between(");
+    ask.bind(Bind::Uuid(me.id))
+        .sql(", ")
+        .bind(Bind::Uuid(other.id))
+        .sql(")");
+    let is_blocked: Vec<bool> = tx.as_hub(async |tx| tx.load(ask.clone()).await).await?;
+    Ok(is_blocked == [true])
 }

@@ -1,14 +1,14 @@
 //! Following and being followed: asked for, answered, taken back. Between two of this hub there is one row on each side and
 //! nothing is sent; towards others the request travels and the row waits for the answer.
 
-use diesel::sql_types::{Bool, Jsonb, Nullable, Uuid as SqlUuid};
+use diesel::sql_types::{Jsonb, Nullable, Uuid as SqlUuid};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::actors::{self as people, Known};
 use super::limits::{self, Deed};
-use super::wire;
+use super::{blocks, wire};
 use crate::base::{Error, Result};
 use crate::db::{Bind, Statement, Tx};
 use crate::domains::social::actors::speaker;
@@ -43,7 +43,7 @@ pub async fn request(tx: &mut Tx, input: Request) -> Result<Value> {
     if other.id == me.id {
         return Err(Error::invalid("follow.oneself", "Nobody follows himself."));
     }
-    if is_blocked(tx, &me, &other).await? {
+    if blocks::is_between(tx, &me, &other).await? {
         return Err(Error::forbidden(
             "follow.blocked",
             "One of you has blocked the other.",
@@ -210,15 +210,9 @@ async fn name(tx: &mut Tx, id: Uuid, uri: &str) -> Result<Follow> {
 }
 
 async fn written(tx: &mut Tx, statement: Statement<Nullable<Jsonb>>) -> Result<Follow> {
-    let rows: Vec<Option<Value>> = tx
-        .as_hub(async |tx| tx.load(statement.clone()).await)
-        .await?;
-    let row = rows
-        .into_iter()
-        .flatten()
-        .next()
-        .ok_or_else(|| Error::missing("follow.not_found", "There is no such follow."))?;
-    serde_json::from_value(row).map_err(Error::broken)
+    tx.hub_one(statement)
+        .await?
+        .ok_or_else(|| Error::missing("follow.not_found", "There is no such follow."))
 }
 
 /// Forget a follow.
@@ -244,7 +238,7 @@ pub async fn between(
         .bind(Bind::Uuid(other))
         .sql(" and f.direction = ")
         .text(direction);
-    found(tx, select).await
+    tx.hub_one(select).await
 }
 
 /// Whether anybody of this hub follows an actor.
@@ -262,16 +256,7 @@ pub async fn by_uri(tx: &mut Tx, uri: &str, direction: &str) -> Result<Option<Fo
     let mut select =
         Statement::new("select to_jsonb(f) from public.follows f where f.federated_ap_id = ");
     select.text(uri).sql(" and f.direction = ").text(direction);
-    found(tx, select).await
-}
-
-async fn found(tx: &mut Tx, select: Statement<Nullable<Jsonb>>) -> Result<Option<Follow>> {
-    let rows: Vec<Option<Value>> = tx.as_hub(async |tx| tx.load(select.clone()).await).await?;
-    rows.into_iter()
-        .flatten()
-        .next()
-        .map(|row| serde_json::from_value(row).map_err(Error::broken))
-        .transpose()
+    tx.hub_one(select).await
 }
 
 /// A follow whose local side the caller speaks for; anything else is not there for him.
@@ -284,7 +269,7 @@ async fn mine(tx: &mut Tx, id: Uuid) -> Result<Follow> {
     let mut select =
         Statement::<Nullable<Jsonb>>::new("select to_jsonb(f) from public.follows f where f.id = ");
     select.bind(Bind::Uuid(id)).sql(" for update");
-    let follow = found(tx, select).await?.ok_or_else(missing)?;
+    let follow: Follow = tx.hub_one(select).await?.ok_or_else(missing)?;
     let is_own = follow.owner_id == Some(person);
     let speaks = match follow.local_actor_id {
         Some(actor) if !is_own => actors::spoken_for(tx, person, actor).await?,
@@ -325,17 +310,6 @@ fn opposite(direction: &str) -> &'static str {
         "out" => "in",
         _ => "out",
     }
-}
-
-/// Whether one of two blocked the other.
-pub async fn is_blocked(tx: &mut Tx, me: &Local, other: &Known) -> Result<bool> {
-    let mut ask = Statement::<Bool>::new("select hub.is_blocked_between(");
-    ask.bind(Bind::Uuid(me.id))
-        .sql(", ")
-        .bind(Bind::Uuid(other.id))
-        .sql(")");
-    let is_blocked: Vec<bool> = tx.as_hub(async |tx| tx.load(ask.clone()).await).await?;
-    Ok(is_blocked == [true])
 }
 
 /// The one who is followed hears of it.

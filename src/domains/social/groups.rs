@@ -169,7 +169,7 @@ fn is_open(object: &Value) -> bool {
     let is_public = list("to")
         .iter()
         .chain(&list("cc"))
-        .any(|id| super::posts::read::is_public(id));
+        .any(|id| vocab::is_public(id));
     let kind = object.get("mo:kind").and_then(Value::as_str);
     is_public && !matches!(kind, Some("mo:Vote" | "mo:Message" | "mo:Ballot"))
 }

@@ -1,10 +1,13 @@
 //! Liking and passing on, and taking it back: of posts here and elsewhere. Between two of this hub there is one row on each
 //! side and nothing is sent.
 
-use diesel::sql_types::{Jsonb, Nullable, Text};
+mod hear;
+
 use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
+
+pub use self::hear::{on_reaction, on_undone};
 
 use super::actors::{self as people, Known, speaker};
 use super::posts::{self, Post};
@@ -13,8 +16,60 @@ use crate::db::{Bind, Statement, Tx};
 use crate::events;
 use crate::fed::actors::{self, Local};
 use crate::fed::outbox::{self, Outgoing};
-use crate::fed::vocab::{self, PUBLIC};
-use crate::node::incoming::{Applied, Incoming, Meaning};
+use crate::fed::vocab::PUBLIC;
+
+/// What is done about a post, with its words in rows and on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Deed {
+    Like,
+    Announce,
+}
+
+impl Deed {
+    /// As `reactions.type` has it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Like => "like",
+            Self::Announce => "announce",
+        }
+    }
+
+    /// What its author hears.
+    fn event(self) -> &'static str {
+        match self {
+            Self::Like => "post.liked",
+            Self::Announce => "post.announced",
+        }
+    }
+
+    /// As an activity's type.
+    fn activity(self) -> &'static str {
+        match self {
+            Self::Like => "Like",
+            Self::Announce => "Announce",
+        }
+    }
+
+    /// To say something of this kind: a like to the author alone, what is passed on to everybody.
+    fn said(self, me: &Local, author: &Known, activity: Value, uri: &str) -> Outgoing {
+        match self {
+            Self::Like => Outgoing {
+                about: Some(uri.to_owned()),
+                ..super::wire::private(me, author, activity)
+            },
+            Self::Announce => Outgoing {
+                actor: me.id,
+                activity,
+                to: vec![PUBLIC.to_owned()],
+                cc: vec![me.followers(), author.uri.clone()],
+                about: Some(uri.to_owned()),
+                also: Vec::new(),
+                is_private: false,
+            },
+        }
+    }
+}
 
 /// A row of `reactions`.
 #[derive(Clone, Debug, Deserialize)]
@@ -24,7 +79,7 @@ pub struct Reaction {
     pub local_actor_id: Option<Uuid>,
     pub actor_id: Uuid,
     #[serde(rename = "type")]
-    pub of_type: String,
+    pub deed: Deed,
     pub object_uri: String,
     pub federated_ap_id: Option<String>,
 }
@@ -39,15 +94,15 @@ pub struct Towards {
 
 /// Like something.
 pub async fn like(tx: &mut Tx, input: Towards) -> Result<Value> {
-    react(tx, input, "like").await
+    react(tx, input, Deed::Like).await
 }
 
 /// Pass something on to one's followers.
 pub async fn announce(tx: &mut Tx, input: Towards) -> Result<Value> {
-    react(tx, input, "announce").await
+    react(tx, input, Deed::Announce).await
 }
 
-async fn react(tx: &mut Tx, input: Towards, kind: &'static str) -> Result<Value> {
+async fn react(tx: &mut Tx, input: Towards, deed: Deed) -> Result<Value> {
     let me = speaker(tx, input.speaks_as).await?;
     let missing = || {
         Error::missing(
@@ -60,37 +115,32 @@ async fn react(tx: &mut Tx, input: Towards, kind: &'static str) -> Result<Value>
         .ok_or_else(missing)?;
     let uri = post.federated_ap_id.clone().ok_or_else(missing)?;
     let author = author(tx, &post).await?.ok_or_else(missing)?;
-    if super::follows::is_blocked(tx, &me, &author).await? {
+    if super::blocks::is_between(tx, &me, &author).await? {
         return Err(Error::forbidden(
             "reaction.blocked",
             "One of you has blocked the other.",
         ));
     }
-    if kind == "announce" && !post.is_public() {
+    if deed == Deed::Announce && !post.is_public() {
         return Err(Error::forbidden(
             "reaction.not_public",
             "Only what everybody may read is passed on.",
         ));
     }
 
-    let (row, is_new) = write(tx, &me, &author, "out", kind, &post, &uri).await?;
+    let (row, is_new) = write(tx, &me, &author, "out", deed, &post, &uri).await?;
     if !is_new {
         return Ok(shown(&row, &author));
     }
     if let Some(owner) = post.owner_id {
         let theirs = actors::by_id(tx, author.id).await?.ok_or_else(missing)?;
         let mine = people::by_id(tx, me.id).await?.ok_or_else(missing)?;
-        write(tx, &theirs, &mine, "in", kind, &post, &uri).await?;
+        write(tx, &theirs, &mine, "in", deed, &post, &uri).await?;
         if author.id != me.id {
-            let word = if kind == "like" {
-                "post.liked"
-            } else {
-                "post.announced"
-            };
             events::emit(
                 tx,
                 events::Event {
-                    word,
+                    word: deed.event(),
                     kind: "posts",
                     row: post.id,
                     owner: Some(owner),
@@ -99,40 +149,13 @@ async fn react(tx: &mut Tx, input: Towards, kind: &'static str) -> Result<Value>
             .await?;
         }
     }
-    if author.is_local() && kind == "like" {
+    if author.is_local() && deed == Deed::Like {
         return Ok(shown(&row, &author));
     }
-    let published = outbox::publish(tx, said(&me, &author, kind, &uri)).await?;
+    let activity = json!({ "type": deed.activity(), "object": uri });
+    let published = outbox::publish(tx, deed.said(&me, &author, activity, &uri)).await?;
     let row = name(tx, row.id, &published.uri).await?;
     Ok(shown(&row, &author))
-}
-
-/// A like goes to the author alone, what is passed on to everybody.
-fn said(me: &Local, author: &Known, kind: &str, uri: &str) -> Outgoing {
-    match kind {
-        "like" => Outgoing {
-            about: Some(uri.to_owned()),
-            ..super::wire::private(me, author, json!({ "type": "Like", "object": uri }))
-        },
-        _ => public(
-            me,
-            author,
-            json!({ "type": "Announce", "object": uri }),
-            uri,
-        ),
-    }
-}
-
-fn public(me: &Local, author: &Known, activity: Value, uri: &str) -> Outgoing {
-    Outgoing {
-        actor: me.id,
-        activity,
-        to: vec![PUBLIC.to_owned()],
-        cc: vec![me.followers(), author.uri.clone()],
-        about: Some(uri.to_owned()),
-        also: Vec::new(),
-        is_private: false,
-    }
 }
 
 /// Which reaction.
@@ -152,7 +175,7 @@ pub async fn undo(tx: &mut Tx, input: Undo) -> Result<Value> {
         "select to_jsonb(r) from public.reactions r where r.direction = 'out' and r.id = ",
     );
     select.bind(Bind::Uuid(input.id)).sql(" for update");
-    let row = found(tx, select).await?.ok_or_else(missing)?;
+    let row: Reaction = tx.hub_one(select).await?.ok_or_else(missing)?;
     let me = match row.local_actor_id {
         Some(actor)
             if row.owner_id == Some(person) || actors::spoken_for(tx, person, actor).await? =>
@@ -170,7 +193,7 @@ pub async fn undo(tx: &mut Tx, input: Undo) -> Result<Value> {
         .sql(" and r.actor_id = ")
         .bind(Bind::Uuid(me.id))
         .sql(" and r.type = ")
-        .text(&row.of_type)
+        .text(row.deed.name())
         .sql(" and r.object_uri = ")
         .text(&row.object_uri)
         .sql(")");
@@ -180,20 +203,11 @@ pub async fn undo(tx: &mut Tx, input: Undo) -> Result<Value> {
     if let (Some(uri), Some(author)) =
         (&row.federated_ap_id, people::by_id(tx, row.actor_id).await?)
     {
-        let word = if row.of_type == "like" {
-            "Like"
-        } else {
-            "Announce"
-        };
-        let inner = json!({ "type": word, "id": uri, "actor": me.uri, "object": row.object_uri });
+        let inner = json!({
+            "type": row.deed.activity(), "id": uri, "actor": me.uri, "object": row.object_uri,
+        });
         let undo = json!({ "type": "Undo", "object": inner });
-        let outgoing = match row.of_type.as_str() {
-            "like" => Outgoing {
-                about: Some(row.object_uri.clone()),
-                ..super::wire::private(&me, &author, undo)
-            },
-            _ => public(&me, &author, undo, &row.object_uri),
-        };
+        let outgoing = row.deed.said(&me, &author, undo, &row.object_uri);
         outbox::publish(tx, outgoing).await?;
     }
     Ok(json!({ "id": row.id, "undone": true }))
@@ -219,7 +233,7 @@ async fn write(
     local: &Local,
     other: &Known,
     direction: &str,
-    kind: &str,
+    deed: Deed,
     post: &Post,
     uri: &str,
 ) -> Result<(Reaction, bool)> {
@@ -232,7 +246,7 @@ async fn write(
         .sql(", ")
         .text(direction)
         .sql(", ")
-        .text(kind)
+        .text(deed.name())
         .sql(", ")
         .text(uri)
         .sql(", 'posts', ")
@@ -240,7 +254,7 @@ async fn write(
         .sql(" from public.ap_actors a where a.id = ")
         .bind(Bind::Uuid(local.id))
         .sql(" on conflict do nothing returning to_jsonb(reactions)");
-    if let Some(row) = found(tx, insert).await? {
+    if let Some(row) = tx.hub_one(insert).await? {
         return Ok((row, true));
     }
     let mut select =
@@ -252,10 +266,10 @@ async fn write(
         .sql(" and r.direction = ")
         .text(direction)
         .sql(" and r.type = ")
-        .text(kind)
+        .text(deed.name())
         .sql(" and r.object_uri = ")
         .text(uri);
-    found(tx, select)
+    tx.hub_one(select)
         .await?
         .map(|row| (row, false))
         .ok_or_else(|| Error::conflict("reaction.collided", "Try again."))
@@ -268,97 +282,11 @@ async fn name(tx: &mut Tx, id: Uuid, uri: &str) -> Result<Reaction> {
         .sql(" where id = ")
         .bind(Bind::Uuid(id))
         .sql(" returning to_jsonb(reactions)");
-    found(tx, update)
+    tx.hub_one(update)
         .await?
         .ok_or_else(|| Error::missing("reaction.not_found", "There is no such reaction."))
 }
 
-async fn found(tx: &mut Tx, statement: Statement<Nullable<Jsonb>>) -> Result<Option<Reaction>> {
-    let rows: Vec<Option<Value>> = tx
-        .as_hub(async |tx| tx.load(statement.clone()).await)
-        .await?;
-    rows.into_iter()
-        .flatten()
-        .next()
-        .map(|row| serde_json::from_value(row).map_err(Error::broken))
-        .transpose()
-}
-
 fn shown(row: &Reaction, author: &Known) -> Value {
-    json!({ "id": row.id, "type": row.of_type, "object": row.object_uri, "author": author.uri, "handle": author.address() })
-}
-
-/// Somebody elsewhere likes or passes on something.
-pub async fn on_reaction(tx: &mut Tx, heard: &Incoming) -> Result<Applied> {
-    let kind = match heard.meaning {
-        Meaning::Announced => "announce",
-        _ => "like",
-    };
-    let Some(uri) = vocab::id(&heard.object)
-        .or(heard.object_uri.as_deref())
-        .filter(|uri| uri.len() <= 2_000)
-    else {
-        return Ok(Applied::Ignored("no_object"));
-    };
-    let mut take = Statement::<Text>::new("select hub.take_reaction(");
-    take.bind(Bind::Uuid(heard.author.id))
-        .sql(", ")
-        .text(kind)
-        .sql(", ")
-        .text(uri)
-        .sql(", ")
-        .text(&heard.uri)
-        .sql(")");
-    let rows: Vec<String> = tx.as_hub(async |tx| tx.load(take.clone()).await).await?;
-    let applied = match rows.first().map(String::as_str).unwrap_or_default() {
-        "done" => Applied::Done,
-        "repeated" => Applied::Repeated,
-        "needed" => Applied::Needs(uri.to_owned()),
-        "not_public" => Applied::Refused("not_public"),
-        "blocked" => Applied::Refused("blocked"),
-        "not_wanted" => Applied::Ignored("not_wanted"),
-        "not_ours" => Applied::Ignored("not_ours"),
-        _ => Applied::NotMine,
-    };
-    if applied == Applied::Done {
-        super::groups::pass_on(tx, heard).await?;
-    }
-    Ok(applied)
-}
-
-/// Somebody elsewhere takes a reaction back: only his own (S-35).
-pub async fn on_undone(tx: &mut Tx, heard: &Incoming) -> Result<Applied> {
-    let kind = match heard.meaning {
-        Meaning::AnnounceUndone => "announce",
-        _ => "like",
-    };
-    let inner = vocab::id(&heard.object).or(heard.object_uri.as_deref());
-    let about = heard.object.get("object").and_then(vocab::id);
-    let mut select = Statement::new(
-        "select to_jsonb(r) from public.reactions r where r.direction = 'in' and (r.federated_ap_id = ",
-    );
-    select
-        .bind(Bind::Text(inner.map(str::to_owned)))
-        .sql(" or (r.object_uri = ")
-        .bind(Bind::Text(about.map(str::to_owned)))
-        .sql(" and r.type = ")
-        .text(kind)
-        .sql(" and r.actor_id = ")
-        .bind(Bind::Uuid(heard.author.id))
-        .sql(")) order by r.actor_id = ")
-        .bind(Bind::Uuid(heard.author.id))
-        .sql(" desc limit 1");
-    match found(tx, select).await? {
-        Some(row) if row.actor_id == heard.author.id => {
-            super::groups::pass_on(tx, heard).await?;
-            let mut delete = Statement::<()>::new("delete from public.reactions where id = ");
-            delete.bind(Bind::Uuid(row.id));
-            tx.as_hub(async |tx| tx.run(delete.clone()).await.map(drop))
-                .await?;
-            Ok(Applied::Done)
-        }
-        Some(_) => Ok(Applied::Refused("not_owner")),
-        // The machinery remembers what was taken back, so that it does not come after.
-        None => Ok(Applied::NotMine),
-    }
+    json!({ "id": row.id, "type": row.deed.name(), "object": row.object_uri, "author": author.uri, "handle": author.address() })
 }

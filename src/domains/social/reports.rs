@@ -144,11 +144,9 @@ async fn filed(tx: &mut Tx, id: Uuid) -> Result<bool> {
         "select to_jsonb(r) - 'snapshot' from public.reports r where r.id = ",
     );
     select.bind(Bind::Uuid(id));
-    let found: Vec<Option<Value>> = tx.as_hub(async |tx| tx.load(select.clone()).await).await?;
-    let Some(row) = found.into_iter().flatten().next() else {
+    let Some(row) = tx.hub_one::<Row>(select).await? else {
         return Ok(false);
     };
-    let row: Row = serde_json::from_value(row).map_err(Error::broken)?;
     if let Some(owner) = row.owner_id {
         limits::take_or_refuse(tx, Deed::Report, owner)?;
     }

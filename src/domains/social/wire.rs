@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::actors::{self as people, Known};
+use super::blocks;
 use super::follows::{self, Follow};
 use super::limits::{self, Deed};
 use crate::base::Result;
@@ -54,7 +55,7 @@ pub async fn on_follow_asked(tx: &mut Tx, heard: &Incoming) -> Result<Applied> {
     let Some(other) = people::by_id(tx, heard.author.id).await? else {
         return Ok(Applied::Refused("unknown_actor"));
     };
-    if follows::is_blocked(tx, &me, &other).await? {
+    if blocks::is_between(tx, &me, &other).await? {
         outbox::publish(tx, wire_reject(&me, &other, &heard.activity)).await?;
         return Ok(Applied::Refused("blocked"));
     }

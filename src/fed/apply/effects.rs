@@ -75,7 +75,7 @@ async fn deleted(tx: &mut Tx, id: Uuid) -> Result<bool> {
         keys.bind(Bind::Uuid(id));
         tx.run(keys).await?;
         let mut gone = Statement::<()>::new(
-            "update public.ap_actors set deleted_at = now(), name = null, summary = null, icon_url = null, properties = '[]', \
+            "update public.ap_actors set deleted_at = now(), name = null, summary = null, icon_url = null, held_icon_url = null, properties = '[]', \
              document = null where kind is null and deleted_at is null and id = ",
         );
         gone.bind(Bind::Uuid(id));

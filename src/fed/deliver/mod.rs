@@ -28,7 +28,8 @@ use self::lanes::{Lanes, Width};
 use self::rows::{Due, Health, Told, Word};
 use self::send::{Answer, Letter};
 use super::keys::{self, Signer};
-use super::{outbox, policy, trust};
+use super::policy::{self, Policy};
+use super::{outbox, trust};
 use crate::base::{Caller, Result};
 use crate::db::pool;
 use crate::net::http::Bytes;
@@ -130,18 +131,7 @@ impl Shared {
     }
 
     async fn listen(&self, url: &str) {
-        loop {
-            match pool::listen(url, outbox::NEWS).await {
-                Ok(mut news) => {
-                    while news.recv().await.is_some() {
-                        while news.try_recv().is_ok() {}
-                        self.wake.notify_one();
-                    }
-                }
-                Err(error) => tracing::warn!(event = "cannot_listen", cause = %error),
-            }
-            tokio::time::sleep(AWAY).await;
-        }
+        pool::on_news(url, outbox::NEWS, async || self.wake.notify_one()).await;
     }
 
     /// Until told to stop.
@@ -163,9 +153,11 @@ impl Shared {
                         looks = true;
                     }
                 }
-                for letter in lanes.take() {
+                let letters = lanes.take();
+                let rules = self.rules(&letters).await;
+                for letter in letters {
                     let node = self.node.clone();
-                    let unwanted = unwanted(&node, &letter).await;
+                    let unwanted = unwanted(&rules, &letter);
                     under_way.spawn(async move {
                         if let Some(answer) = unwanted {
                             return (letter, answer);
@@ -211,6 +203,21 @@ impl Shared {
             }
         }
         self.settle(&mut lanes, &mut ended, &mut health).await;
+    }
+
+    /// What holds for the servers of these letters; none while that is not to be had.
+    async fn rules(&self, letters: &[Letter]) -> Option<HashMap<String, Policy>> {
+        if letters.is_empty() {
+            return Some(HashMap::new());
+        }
+        let hosts = letters.iter().flat_map(hosts_of).collect();
+        match policy::of_all(&self.node, hosts).await {
+            Ok(rules) => Some(rules),
+            Err(error) => {
+                tracing::warn!(event = "rules_not_read", cause = %error);
+                None
+            }
+        }
     }
 
     /// Take what is due; what of it ended before it was sent is told.
@@ -360,19 +367,20 @@ impl Shared {
     }
 }
 
-/// Why a letter is not sent: its server was blocked since it was written.
-async fn unwanted(node: &Node, letter: &Letter) -> Option<Answer> {
-    let url = Url::parse(&letter.inbox).ok();
-    let other = url.as_ref().map(trust::host_key);
+/// The server a letter goes to, and that of its inbox if it is another.
+fn hosts_of(letter: &Letter) -> impl Iterator<Item = String> {
+    let other = Url::parse(&letter.inbox).ok().as_ref().map(trust::host_key);
     let other = other.filter(|host| *host != letter.host);
-    for host in [Some(letter.host.clone()), other].into_iter().flatten() {
-        match policy::is_blocked(node, &host).await {
-            Ok(false) => {}
-            Ok(true) => return Some(Answer::unwanted()),
-            Err(_) => return Some(Answer::unsent("the rules are not to be had")),
-        }
-    }
-    None
+    [Some(letter.host.clone()), other].into_iter().flatten()
+}
+
+/// Why a letter is not sent: its server was blocked since it was written.
+fn unwanted(rules: &Option<HashMap<String, Policy>>, letter: &Letter) -> Option<Answer> {
+    let Some(rules) = rules else {
+        return Some(Answer::unsent("the rules are not to be had"));
+    };
+    let is_blocked = |host: String| rules.get(&host).is_none_or(|rule| *rule == Policy::Block);
+    hosts_of(letter).any(is_blocked).then(Answer::unwanted)
 }
 
 /// What may be sent in this order, and what must wait for others of its lane that are not at hand.

@@ -257,6 +257,8 @@ fn refused_twice(replies: &[&Reply; 2]) -> Answer {
     (answer.verdict, answer.why) = match apart(second).or_else(|| apart(first)) {
         Some(apart) => {
             let why = format!("clock_skew: the clocks are {} s apart", apart.num_seconds());
+            // By this status the rows know that nothing is given up, whichever of the two answers showed it.
+            answer.status = Some(401);
             (Verdict::Skewed, Some(why))
         }
         None => {

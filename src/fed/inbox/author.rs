@@ -45,7 +45,7 @@ pub(super) async fn known(
 ) -> Result<Via, Stop> {
     let budget = Budget::new(BEFORE_THE_ANSWER.min(FETCHES));
     let has_proof = checked.document.value().get("proof").is_some();
-    let url = policy::public_url(node)?;
+    let url = node.db.hub().address()?;
     let claim = signature::read(&posted.head, Some(posted.body), url, clock::now());
     let refusal = match claim {
         Ok(Some(claim)) => {
@@ -56,7 +56,7 @@ pub(super) async fn known(
             }
             match signed(node, checked, &claim, &budget).await {
                 Ok(by) if by.owner == checked.actor => {
-                    return allowed(&by).map(|()| Via::Signature);
+                    return allowed(&by).map(|()| Via::Signature(claim.scheme));
                 }
                 Ok(by) if has_proof => {
                     allowed(&by)?;

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::fetch::{self, Wanted};
 use super::{Unreached, objects};
-use crate::base::{Caller, Result};
+use crate::base::{Caller, Result, text};
 use crate::db::{Statement, Tx};
 use crate::fed::crypto::{Algorithm, PublicKey};
 use crate::fed::{trust, vocab};
@@ -87,7 +87,7 @@ impl Told {
             "type": kind,
             "preferred_username": preferred_username,
             "host": origin.host_key(),
-            "name": text("name").map(|name| clean_name(name, LONGEST_NAME)),
+            "name": text("name").map(|name| text::short_name(name, LONGEST_NAME)),
             "summary": text("summary").map(|summary| clean_html(summary, LONGEST_SUMMARY)),
             "icon_url": picture(document.get("icon")),
             "url": page(document.get("url")),
@@ -273,21 +273,10 @@ fn keys(document: &Value, uri: &str) -> Vec<KeyTold> {
     keys
 }
 
-/// A name without what hides or turns it around: control characters and those that decide about direction or have no width.
-pub fn clean_name(name: &str, longest: usize) -> String {
-    let is_shown = |c: &char| {
-        !c.is_control()
-            && !matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}'
-                | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
-    };
-    let cleaned: String = name.chars().filter(is_shown).take(longest).collect();
-    cleaned.trim().to_owned()
-}
-
-/// HTML of others with nothing in it that acts.
-pub fn clean_html(html: &str, longest: usize) -> String {
+/// HTML of others with nothing in it that acts or is loaded from elsewhere (S-98), and no more of it than is kept.
+fn clean_html(html: &str, longest: usize) -> String {
     let cut: String = html.chars().take(longest).collect();
-    ammonia::clean(&cut)
+    text::clean(&cut)
 }
 
 fn username(name: &str) -> Option<String> {
@@ -319,7 +308,7 @@ fn lines(attachment: Option<&Value>) -> Value {
         let text = |name: &str| line.get(name).and_then(Value::as_str);
         (vocab::kind(line) == Some("PropertyValue")).then_some(())?;
         Some(
-            json!({ "name": clean_name(text("name")?, 100), "value": clean_html(text("value")?, 2000) }),
+            json!({ "name": text::short_name(text("name")?, 100), "value": clean_html(text("value")?, 2000) }),
         )
     };
     lines.iter().filter_map(line).take(MOST_LINES).collect()
@@ -367,18 +356,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn s_50_names_are_shown_as_they_are_read() {
-        for (name, clean) in [
-            ("\u{202e}ecila", "ecila"),
-            ("al\u{200b}ice", "alice"),
-            ("a\u{0}b\nc", "abc"),
-            ("\u{2066}x\u{2069}", "x"),
-            ("  Ann  ", "Ann"),
-            ("раураl", "раураl"),
-        ] {
-            assert_eq!(clean_name(name, 200), clean);
-        }
-        assert_eq!(clean_name(&"x".repeat(300), 200).len(), 200);
+    fn s_50_names_are_what_they_look_like() {
         assert_eq!(
             clean_html("<p onclick=x>a<script>b</script></p>", 200),
             "<p>a</p>"
@@ -394,11 +372,34 @@ mod tests {
         let began = std::time::Instant::now();
         clean_html(&"<!--".repeat(100_000), usize::MAX);
         clean_html(&"<b".repeat(100_000), usize::MAX);
-        clean_name(&"@a".repeat(500_000), 200);
+        text::short_name(&"@a".repeat(500_000), 200);
         assert!(
             began.elapsed() < std::time::Duration::from_secs(2),
             "{:?}",
             began.elapsed()
         );
+    }
+
+    #[test]
+    fn s_98_nothing_in_a_profile_is_loaded_from_elsewhere() {
+        let bad = "<p>Hi <img src=\"https://spy.example/1.png\"><b style=\"background:url(//spy.example)\">you</b></p>\
+                   <video src=\"https://spy.example/2\"></video><a href=\"https://ok.example\">x</a>";
+        let told = Told::read(&json!({
+            "id": "https://spy.example/users/a", "type": "Person", "inbox": "https://spy.example/users/a/inbox",
+            "name": "A\u{202e}nn \u{1f469}\u{200d}\u{1f4bb}", "summary": bad,
+            "attachment": [{ "type": "PropertyValue", "name": "Home", "value": bad }],
+        }))
+        .unwrap();
+        assert_eq!(told.row["name"], "Ann \u{1f469}\u{200d}\u{1f4bb}");
+        for html in [&told.row["summary"], &told.row["properties"][0]["value"]] {
+            let html = html.as_str().unwrap();
+            assert!(
+                html.contains("Hi ") && html.contains("https://ok.example"),
+                "{html}"
+            );
+            for sign in ["spy.example", "<img", "<video", "style"] {
+                assert!(!html.contains(sign), "{html}");
+            }
+        }
     }
 }

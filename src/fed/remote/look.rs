@@ -108,6 +108,8 @@ async fn is_known(node: &Node, named: &str) -> Result<bool> {
             .sql(" union all select id from public.declarations where federated_ap_id = ")
             .text(named)
             .sql(" union all select id from public.listings where federated_ap_id = ")
+            .text(named)
+            .sql(" union all select id from public.proposals where federated_ap_id = ")
             .text(named),
     };
     ask.sql(" limit 1");
@@ -163,6 +165,7 @@ pub async fn take_in_object(node: &Node, object: &Value, budget: &Budget) -> Res
             | Meaning::MessageCreated
             | Meaning::ListingSaid
             | Meaning::DeclarationSaid
+            | Meaning::ProposalSaid
     ) {
         return Err(Unreached::Refused("not_a_post"));
     }

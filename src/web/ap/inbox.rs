@@ -7,11 +7,12 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use futures_util::StreamExt;
 use serde_json::json;
 
+use super::who;
 use crate::domains::social::sync;
 use crate::fed::document::LONGEST;
 use crate::fed::inbox::{self, Posted, Refusal, Verdict};
 use crate::fed::intake::Via;
-use crate::fed::signature::{ACCEPT_SIGNATURE, Head};
+use crate::fed::signature::ACCEPT_SIGNATURE;
 use crate::node::Node;
 use crate::web::gate::{self, Gate};
 use crate::web::reply;
@@ -34,11 +35,8 @@ pub async fn of_actor(
     gate: web::Data<Gate>,
 ) -> HttpResponse {
     let path = request.path().trim_end_matches("/inbox").to_owned();
-    let actor = node
-        .db
-        .hub()
-        .public_url()
-        .map(|url| format!("{}{path}", url.as_str().trim_end_matches('/')));
+    let base = node.db.hub().base();
+    let actor = base.ok().map(|base| format!("{base}{path}"));
     Box::pin(take(&request, payload, &node, &gate, actor)).await
 }
 
@@ -53,21 +51,9 @@ async fn take(
         Ok(body) => body,
         Err(refusal) => return refused(&refusal),
     };
-    let headers: Vec<(String, String)> = request
-        .headers()
-        .iter()
-        .map(|(name, value)| {
-            let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
-            (name.as_str().to_owned(), value)
-        })
-        .collect();
-    let path_and_query = request.uri().path_and_query();
+    let headers = who::headers(request);
     let posted = Posted {
-        head: Head {
-            method: "POST",
-            path_and_query: path_and_query.map_or("/", |path| path.as_str()),
-            headers: &headers,
-        },
+        head: who::head(request, &headers),
         body: &body,
         inbox_of: inbox_of.as_deref(),
     };
@@ -78,7 +64,7 @@ async fn take(
                 inbox::say_too_often(&taken);
                 return reply::problem(&error);
             }
-            let actor = (taken.via == Via::Signature).then(|| taken.actor_uri.clone());
+            let actor = matches!(taken.via, Via::Signature(_)).then(|| taken.actor_uri.clone());
             match inbox::keep(node, *taken).await {
                 Ok(()) => {
                     if let Some(actor) = actor {

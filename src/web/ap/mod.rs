@@ -2,6 +2,7 @@
 //! the answer; every rule stands in `fed` and in the domains.
 
 pub mod changes;
+pub mod dao;
 pub mod inbox;
 pub mod objects;
 pub mod shelf;
@@ -34,9 +35,12 @@ pub fn routes(routes: &mut web::ServiceConfig) {
         )
         .route("/nodeinfo/{version}", web::get().to(well_known::nodeinfo))
         .route("/ns/hub/v1", web::get().to(well_known::context))
-        .route("/@{handle}", web::get().to(well_known::profile))
-        .route("/posts/{id}", web::get().to(well_known::post))
-        .route("/interact", web::get().to(well_known::interact))
+        .service(objects::reads("/dao/{slug}", dao::dao))
+        .service(objects::reads("/dao/{slug}/{sheet}", dao::sheet))
+        .service(objects::reads(
+            "/dao/{slug}/proposals/{number}",
+            dao::proposal,
+        ))
         .service(objects::reads("/ap/changes", changes::read))
         .service(objects::reads("/ap/actor", objects::node))
         .service(objects::reads("/ap/actor/{collection}", objects::of_node))

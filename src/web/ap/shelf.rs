@@ -7,7 +7,7 @@ use actix_web::web::Bytes;
 use moka::sync::Cache;
 
 use crate::base::text;
-use crate::db::{migrate, pool};
+use crate::db::pool;
 
 /// How many documents are kept.
 const MOST: u64 = 10_000;
@@ -59,21 +59,7 @@ impl Shelf {
 
     /// Empty the shelf whenever an actor of the hub is not as it was, in this process or another.
     pub async fn follow(&self, url: &str) {
-        let mut attempt = 0;
-        loop {
-            match pool::listen(url, "hub_actors").await {
-                Ok(mut notices) => {
-                    attempt = 0;
-                    self.documents.invalidate_all();
-                    while notices.recv().await.is_some() {
-                        self.documents.invalidate_all();
-                    }
-                }
-                Err(error) => tracing::warn!(event = "cannot_listen", cause = %error),
-            }
-            tokio::time::sleep(migrate::back_off(attempt)).await;
-            attempt += 1;
-        }
+        pool::on_news(url, "hub_actors", async || self.documents.invalidate_all()).await;
     }
 }
 

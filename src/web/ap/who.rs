@@ -32,21 +32,27 @@ pub async fn asks(node: &Node, request: &HttpRequest) -> Result<Caller> {
 
 /// Who signed the request, whatever the hub asks of its readers.
 pub async fn reader(node: &Node, request: &HttpRequest) -> Result<Reader> {
-    let headers: Vec<(String, String)> = request
-        .headers()
-        .iter()
-        .map(|(name, value)| {
-            let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
-            (name.as_str().to_owned(), value)
-        })
-        .collect();
+    let headers = headers(request);
+    readers::read(node, &head(request, &headers)).await
+}
+
+/// All headers of a request as signatures are read from them.
+pub fn headers(request: &HttpRequest) -> Vec<(String, String)> {
+    let headers = request.headers().iter().map(|(name, value)| {
+        let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
+        (name.as_str().to_owned(), value)
+    });
+    headers.collect()
+}
+
+/// A request up to its body, with its headers as they were read.
+pub fn head<'a>(request: &'a HttpRequest, headers: &'a [(String, String)]) -> Head<'a> {
     let path_and_query = request.uri().path_and_query();
-    let head = Head {
+    Head {
         method: request.method().as_str(),
         path_and_query: path_and_query.map_or("/", |path| path.as_str()),
-        headers: &headers,
-    };
-    readers::read(node, &head).await
+        headers,
+    }
 }
 
 /// A refusal, which tells a server how to sign.

@@ -1,4 +1,7 @@
-//! Pages for people; they work without JavaScript. For now the door step: what this is, and the first account.
+//! Pages for people; they work without JavaScript. The door step: what this is, and the first account; and, in `seen`, what others see of
+//! the people here.
+
+pub mod seen;
 
 use actix_web::http::header;
 use actix_web::{HttpResponse, web};

@@ -122,7 +122,12 @@ async fn r_14_who_minds_the_signature_gets_the_other_one_and_it_is_remembered() 
         .unwrap();
     assert_eq!(third.signed_by(&key, &pem), Ok(()));
 
-    // A wrong clock gives nothing up, however long it lasts.
+    // A wrong clock gives nothing up, however long it lasts: neither what was refused nor what waits behind it.
+    let waits = format!(
+        "select count(*) from ap_deliveries where host = '{}' and state = 'waiting' and last_status = 401",
+        skewed.host
+    );
+    hub.counts(&waits, 2).await;
     for _ in 0..3 {
         age(&hub, "15 days").await;
         hub.hub
@@ -133,8 +138,16 @@ async fn r_14_who_minds_the_signature_gets_the_other_one_and_it_is_remembered() 
             .await
             .unwrap();
     }
+    hub.counts(&waits, 2).await;
     skewed.plan([Answer::status(202)]);
-    state_of(&hub, &skewed, "done", 1).await;
+    age(&hub, "15 days").await;
+    state_of(&hub, &skewed, "done", 2).await;
+    let kinds: Vec<_> = skewed
+        .taken("Create")
+        .into_iter()
+        .chain(skewed.taken("Update"))
+        .collect();
+    assert_eq!(kinds.len(), 2, "{kinds:?}");
 }
 
 #[tokio::test]
@@ -374,9 +387,13 @@ async fn r_17_a_dead_peer_is_paused_probed_once_a_day_and_revived_when_it_speaks
     peer.plan([Answer::status(202)]);
     tokio::time::sleep(Duration::from_secs(3)).await;
     assert_eq!(peer.posts().len(), before + 1, "not before its time");
-    made_open::fed::hosts::heard_from(&speaker.db, &peer.host)
-        .await
-        .unwrap();
+    made_open::fed::hosts::heard_from(
+        &speaker.db,
+        &peer.host,
+        made_open::fed::signature::Scheme::Cavage,
+    )
+    .await
+    .unwrap();
     state_of(&hub, &peer, "done", 20).await;
     hub.counts("select count(*) from ap_hosts where is_paused", 0)
         .await;

@@ -13,14 +13,14 @@ pub mod wire;
 pub use stock::{release, reserve};
 
 use chrono::{DateTime, Utc};
-use diesel::sql_types::{Jsonb, Nullable, Uuid as SqlUuid};
+use diesel::sql_types::{Nullable, Uuid as SqlUuid};
 use serde::Deserialize;
 use serde_json::Value;
 use uuid::Uuid;
 
 use super::terms::{Intent, Purpose, Quantity, TIME_CREDIT, Terms, currency_uri};
+use crate::base::Result;
 use crate::base::amount::Amount;
-use crate::base::{Error, Result};
 use crate::db::{Bind, Statement, Tx};
 
 /// What things are that have no address of their own.
@@ -199,14 +199,14 @@ const ROW: &str = "select to_jsonb(l) - 'content_html' || jsonb_build_object('pr
 pub async fn by_id(tx: &mut Tx, id: Uuid) -> Result<Option<Listing>> {
     let mut select = Statement::new(ROW);
     select.sql("l.id = ").bind(Bind::Uuid(id));
-    one(tx, select).await
+    tx.hub_one(select).await
 }
 
 /// A listing by its address, whoever asks.
 pub async fn by_uri(tx: &mut Tx, uri: &str) -> Result<Option<Listing>> {
     let mut select = Statement::new(ROW);
     select.sql("l.federated_ap_id = ").text(uri);
-    one(tx, select).await
+    tx.hub_one(select).await
 }
 
 /// A listing that the caller may read, by its address or its id.
@@ -221,13 +221,4 @@ pub async fn seen(tx: &mut Tx, named: &str) -> Result<Option<Listing>> {
         Some(id) => by_id(tx, id).await,
         None => Ok(None),
     }
-}
-
-async fn one(tx: &mut Tx, select: Statement<Nullable<Jsonb>>) -> Result<Option<Listing>> {
-    let rows: Vec<Option<Value>> = tx.as_hub(async |tx| tx.load(select.clone()).await).await?;
-    rows.into_iter()
-        .flatten()
-        .next()
-        .map(|row| serde_json::from_value(row).map_err(Error::broken))
-        .transpose()
 }

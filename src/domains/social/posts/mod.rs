@@ -11,12 +11,12 @@ pub mod text;
 pub mod wire;
 
 use chrono::{DateTime, Utc};
-use diesel::sql_types::{Jsonb, Nullable};
+use diesel::sql_types::Nullable;
 use serde::Deserialize;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::base::{Error, Result};
+use crate::base::Result;
 use crate::db::{Bind, Statement, Tx};
 
 /// A row of `posts`.
@@ -68,7 +68,7 @@ const ROW: &str = "select to_jsonb(p) - 'raw' - 'content_html' from public.posts
 pub async fn by_id(tx: &mut Tx, id: Uuid) -> Result<Option<Post>> {
     let mut select = Statement::new(ROW);
     select.sql("p.id = ").bind(Bind::Uuid(id));
-    tx.as_hub(async |tx| one(tx, select.clone()).await).await
+    tx.hub_one(select).await
 }
 
 /// A post that the caller may read, by its address or its id.
@@ -86,13 +86,4 @@ pub async fn seen(tx: &mut Tx, named: &str) -> Result<Option<Post>> {
         Some(id) => by_id(tx, id).await,
         None => Ok(None),
     }
-}
-
-async fn one(tx: &mut Tx, select: Statement<Nullable<Jsonb>>) -> Result<Option<Post>> {
-    let rows: Vec<Option<Value>> = tx.load(select).await?;
-    rows.into_iter()
-        .flatten()
-        .next()
-        .map(|row| serde_json::from_value(row).map_err(Error::broken))
-        .transpose()
 }

@@ -41,15 +41,26 @@ pub fn after<'a>(tx: &'a mut Tx, verb: Verb, ids: &'a [String]) -> Later<'a, ()>
             if verb == Verb::Delete {
                 say_deleted(tx, id).await?;
             } else if let Some(post) = super::by_id(tx, id).await? {
-                say(tx, &post, false).await?;
+                say(tx, &post, None).await?;
             }
         }
         Ok(())
     })
 }
 
-/// Say a post as it is now. Unless it `was_looked`, whoever is not known is looked for first, by a job.
-async fn say(tx: &mut Tx, post: &Post, was_looked: bool) -> Result<()> {
+/// How it was looked for whoever was not known.
+#[derive(Debug)]
+struct Looked {
+    /// Those whose servers did not answer; they are looked for again.
+    away: Vec<String>,
+    /// The post was said before to those who were known then.
+    is_late: bool,
+    /// There is somebody to say it to who was not known before.
+    has_more: bool,
+}
+
+/// Say a post as it is now. Unless it was `looked`, whoever is not known is looked for first, by a job.
+async fn say(tx: &mut Tx, post: &Post, looked: Option<&Looked>) -> Result<()> {
     let (Some(owner), Some(uri)) = (post.owner_id, post.federated_ap_id.as_deref()) else {
         return Ok(());
     };
@@ -62,7 +73,7 @@ async fn say(tx: &mut Tx, post: &Post, was_looked: bool) -> Result<()> {
     let Some(author) = author(tx, post, owner).await? else {
         return Ok(());
     };
-    let audience = audience::of(tx, post, &author).await?;
+    let mut audience = audience::of(tx, post, &author).await?;
     audience::fill(tx, post, &author, &audience).await?;
 
     let is_answered_known = post.in_reply_to_id.is_some()
@@ -70,7 +81,7 @@ async fn say(tx: &mut Tx, post: &Post, was_looked: bool) -> Result<()> {
             .in_reply_to
             .as_deref()
             .is_some_and(|uri| uri.contains("://"));
-    if !was_looked && (!audience.unknown.is_empty() || !is_answered_known) {
+    if looked.is_none() && (!audience.unknown.is_empty() || !is_answered_known) {
         let order = Order {
             owner: Some(owner),
             ..Order::default()
@@ -83,7 +94,9 @@ async fn say(tx: &mut Tx, post: &Post, was_looked: bool) -> Result<()> {
     let base = actors::base(tx)?;
     let note = wire::note(post, &author.uri, &audience, &base);
     let is_first = post.sent_at.is_none();
-    let published = match goes(post, &audience) {
+    let is_late = looked.is_some_and(|looked| looked.is_late);
+    let is_wanted = looked.is_none_or(|looked| !looked.is_late || looked.has_more);
+    let published = match is_wanted && goes(post, &audience) {
         true => {
             let also = match is_first {
                 true => Vec::new(),
@@ -91,7 +104,7 @@ async fn say(tx: &mut Tx, post: &Post, was_looked: bool) -> Result<()> {
             };
             let outgoing = Outgoing {
                 actor: author.id,
-                activity: json!({ "type": if is_first { "Create" } else { "Update" }, "object": note }),
+                activity: json!({ "type": if is_first || is_late { "Create" } else { "Update" }, "object": note }),
                 to: audience.to.clone(),
                 cc: audience.cc.clone(),
                 about: Some(uri.to_owned()),
@@ -102,6 +115,8 @@ async fn say(tx: &mut Tx, post: &Post, was_looked: bool) -> Result<()> {
         }
         false => None,
     };
+    let away = looked.map_or(&[][..], |looked| &looked.away);
+    audience.unknown.retain(|name| !away.contains(name));
     note_sent(tx, post, &note, &audience).await?;
     if is_first {
         tell_named(tx, post, owner, &audience).await?;
@@ -251,7 +266,8 @@ struct Said {
     activity: Value,
 }
 
-/// Look for everybody a post names and for what it answers, then say it.
+/// Look for everybody a post names and for what it answers, then say it. Whose server does not answer is looked for again
+/// while the others have it; only who is not found in the end counts as unreached.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Address {
     post: Uuid,
@@ -261,27 +277,42 @@ impl Job for Address {
     const KEY: &'static str = "social.address";
     const LANE: Lane = Lane::Interactive;
 
-    async fn run(&self, node: &Node, _: &Attempt) -> Result<()> {
+    async fn run(&self, node: &Node, attempt: &Attempt) -> Result<()> {
         let names = node
             .db
             .write(&Caller::Hub, async |tx| self.unknown(tx).await)
             .await?;
+        let (mut away, mut waits) = (Vec::new(), None);
         for name in &names {
             if let Some(look_up) = node.look_up.get()
                 && let Err(error) = look_up(node, &Caller::Hub, name).await
             {
                 tracing::info!(event = "not_found_elsewhere", name = %name, reason = %error);
+                if error.is_transient() && attempt.number < Self::TRIES {
+                    away.push(name.clone());
+                    waits = Some(error);
+                }
             }
+        }
+        let is_late = attempt.number > 1;
+        if let Some(error) = waits.take_if(|_| is_late && away.len() == names.len()) {
+            return Err(error);
         }
         node.db
             .write(&Caller::Hub, async |tx| {
                 settle_answered(tx, self.post).await?;
+                let looked = Looked {
+                    has_more: self.unknown(tx).await?.len() < names.len(),
+                    away: away.clone(),
+                    is_late,
+                };
                 match super::by_id(tx, self.post).await? {
-                    Some(post) => say(tx, &post, true).await,
+                    Some(post) => say(tx, &post, Some(&looked)).await,
                     None => Ok(()),
                 }
             })
-            .await
+            .await?;
+        waits.map_or(Ok(()), Err)
     }
 }
 

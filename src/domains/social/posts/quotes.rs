@@ -9,7 +9,7 @@ use super::{Post, publish, show};
 use crate::base::{Error, Result};
 use crate::db::{Bind, Statement, Tx};
 use crate::domains::social::actors as people;
-use crate::domains::social::follows;
+use crate::domains::social::blocks;
 use crate::domains::social::wire::private;
 use crate::fed::actors::{self, Local};
 use crate::fed::{outbox, vocab};
@@ -45,7 +45,7 @@ pub async fn on_quote_asked(tx: &mut Tx, heard: &Incoming) -> Result<Applied> {
     };
 
     let is_his = crate::fed::trust::same_origin(quote, &heard.author.uri);
-    let may = post.is_public() && is_his && !follows::is_blocked(tx, &me, &other).await?;
+    let may = post.is_public() && is_his && !blocks::is_between(tx, &me, &other).await?;
     let answer = match may {
         true => {
             let permit = permit(tx, post.id, heard.author.id, quote).await?;

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use crate::base::text;
-use crate::fed::vocab::{self, PUBLIC};
+use crate::fed::vocab::{self, is_public};
 
 /// Longest texts that are kept, in bytes.
 const LONGEST: usize = 500_000;
@@ -21,11 +21,6 @@ pub struct Addressed {
     pub visibility: &'static str,
     /// Everybody it names, public and followers' collections left out.
     pub audience: Vec<String>,
-}
-
-/// Everybody, in each of the three spellings.
-pub fn is_public(id: &str) -> bool {
-    id == PUBLIC || id == "as:Public" || id == "Public"
 }
 
 /// Who may read an object. It is its author who says so: what its activity says besides counts for nothing.
@@ -201,7 +196,7 @@ fn tags(object: &Value) -> Vec<String> {
         let name = said(tag, "name")
             .unwrap_or_default()
             .trim_start_matches('#');
-        let name: String = text::name(name).chars().take(100).collect();
+        let name = text::short_name(name, 100);
         if !name.is_empty() && !tags.contains(&name) && tags.len() < MOST {
             tags.push(name);
         }

@@ -68,8 +68,12 @@ pub fn note(post: &Post, author: &str, audience: &Audience, base: &str) -> Value
                 .filter(|uri| uri.contains("://"))
         ),
     );
-    say("context", json!(post.context));
-    say("url", json!(post.url));
+    let is_direct = post.visibility == "direct";
+    let thread = is_direct.then(|| format!("{base}/ap/contexts/{}", post.id));
+    say("context", json!(post.context.clone().or(thread)));
+    if !is_direct {
+        say("url", json!(post.url));
+    }
     say("published", json!(time(post.published_at)));
     say("updated", json!(time(post.as_of())));
     say("to", json!(audience.to));
@@ -79,18 +83,22 @@ pub fn note(post: &Post, author: &str, audience: &Audience, base: &str) -> Value
     if !attachments.is_empty() {
         say("attachment", Value::Array(attachments));
     }
-    if post.visibility == "direct" {
+    if is_direct {
+        // What is only for some is a message, in the shape of one (CONTRACT section 8).
         say("directMessage", json!(true));
+        say("mo:kind", json!("mo:Message"));
     } else {
         for part in ["replies", "likes", "shares"] {
             say(part, json!(format!("{uri}/{part}")));
         }
     }
-    let quoters = if post.is_public() { PUBLIC } else { author };
-    say(
-        "interactionPolicy",
-        json!({ "canQuote": { "automaticApproval": [quoters] } }),
-    );
+    if !is_direct {
+        let quoters = if post.is_public() { PUBLIC } else { author };
+        say(
+            "interactionPolicy",
+            json!({ "canQuote": { "automaticApproval": [quoters] } }),
+        );
+    }
     say("mo:version", json!(post.version));
     Value::Object(told)
 }

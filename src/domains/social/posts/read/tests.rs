@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::fed::vocab::PUBLIC;
 
 fn read(more: Value) -> Result<Value, &'static str> {
     let mut object = json!({

@@ -1,0 +1,393 @@
+-- Votes: who may vote is written down when a vote is opened, ballots are taken one after the other on one proposal and
+-- counted as they come. Nothing is ever counted anew.
+
+-- Opening: the next number of the DAO, and its members as they are now (R35: what is written down is final).
+create or replace function hub.open_vote() returns trigger
+language plpgsql set search_path = pg_catalog, public, hub as $$
+begin
+    if hub.dao_is_elsewhere(new.dao_id) then
+        return null;
+    end if;
+    insert into hub.electorate (proposal_id, user_id, actor_id, weight, shows_ballot, delegate_id)
+    select new.id, m.user_id, m.actor_id, m.voting_weight, m.shows_ballot, m.delegate_id
+    from public.dao_members m where m.dao_id = new.dao_id and m.role <> 'guest' and m.voting_weight > 0
+    on conflict do nothing;
+    insert into hub.tallies (proposal_id, eligible, electorate)
+    select new.id, count(*), coalesce(sum(e.weight), 0) from hub.electorate e where e.proposal_id = new.id
+    on conflict do nothing;
+    return null;
+end
+$$;
+drop trigger if exists proposals_open_vote on public.proposals;
+create trigger proposals_open_vote after insert or update of status on public.proposals
+    for each row when (new.status = 'active') execute function hub.open_vote();
+
+-- A ballot counts when it was cast in the window (a minute is granted to those under way) by somebody who was a member and
+-- no guest when it was opened. Of an erased one only what was counted is left.
+create or replace function hub.votes_settle() returns trigger
+language plpgsql set search_path = pg_catalog, public, hub as $$
+declare
+    p record;
+    broken text;
+    why text;
+begin
+    if num_nonnulls(new.user_id, new.actor_id) = 0 then
+        if tg_op = 'UPDATE' then
+            new.erased_at := coalesce(new.erased_at, now());
+            new.ballot := null;
+            new.rationale := null;
+            new.delegated_by := null;
+        end if;
+        return new;
+    end if;
+    if tg_op = 'UPDATE' and (new.proposal_id, new.user_id, new.actor_id, new.choice, new.weight, new.cast_at)
+        is not distinct from (old.proposal_id, old.user_id, old.actor_id, old.choice, old.weight, old.cast_at)
+    then
+        return new;
+    end if;
+    select s.status, s.voting_opens_at, s.voting_closes_at, s.dao_id into p from proposals s where s.id = new.proposal_id;
+    if not found or hub.dao_is_elsewhere(p.dao_id) then
+        return new;
+    end if;
+    if p.status in ('draft', 'cancelled') or p.status is null or p.voting_opens_at is null
+        or new.cast_at < p.voting_opens_at or new.cast_at > p.voting_closes_at + interval '1 minute'
+    then
+        broken := 'votes_cast_at_fits';
+        why := 'There is no vote on it at that time.';
+    elsif not exists (select from hub.electorate e where e.proposal_id = new.proposal_id
+        and (e.user_id = new.user_id or e.actor_id = new.actor_id))
+    then
+        broken := 'votes_voter_is_member';
+        why := 'Only members vote.';
+    end if;
+    if broken is not null then
+        raise exception using errcode = '23514', schema = 'public', table = 'votes', constraint = broken,
+            message = format('new row for relation "votes" violates check constraint "%s"', broken), detail = why;
+    end if;
+    return new;
+end
+$$;
+drop trigger if exists votes_settle on public.votes;
+create trigger votes_settle before insert or update on public.votes
+    for each row execute function hub.votes_settle();
+
+-- The proposal tells the count as it is now.
+create or replace function hub.show_tally(of_proposal uuid) returns void
+language sql set search_path = pg_catalog, public, hub as $$
+    update proposals p set votes_yes = t.yes_voters, votes_no = t.no_voters, votes_abstain = t.abstain_voters,
+        tally = jsonb_build_object('mo:yes', trim_scale(t.yes)::text, 'mo:no', trim_scale(t.no)::text,
+            'mo:abstain', trim_scale(t.abstain)::text, 'mo:voters', t.yes_voters + t.no_voters + t.abstain_voters,
+            'mo:advisory', jsonb_build_object('mo:yes', t.advisory_yes, 'mo:no', t.advisory_no, 'mo:abstain', t.advisory_abstain)),
+        version = greatest(p.version + 1, (extract(epoch from clock_timestamp()) * 1000)::bigint)
+    from hub.tallies t where t.proposal_id = p.id and p.id = of_proposal
+$$;
+
+-- One ballot more, less or other. Where many come at once, showing the count is put off.
+create or replace function hub.votes_tally() returns trigger
+language plpgsql set search_path = pg_catalog, public, hub as $$
+begin
+    if tg_op = 'UPDATE' and (new.choice, new.weight) is not distinct from (old.choice, old.weight) then
+        return null;
+    end if;
+    update hub.tallies t set
+        yes = t.yes + case when new.choice = 'yes' then new.weight else 0 end - case when old.choice = 'yes' then old.weight else 0 end,
+        no = t.no + case when new.choice = 'no' then new.weight else 0 end - case when old.choice = 'no' then old.weight else 0 end,
+        abstain = t.abstain + case when new.choice = 'abstain' then new.weight else 0 end
+            - case when old.choice = 'abstain' then old.weight else 0 end,
+        yes_voters = t.yes_voters + (new.choice is not distinct from 'yes')::int - (old.choice is not distinct from 'yes')::int,
+        no_voters = t.no_voters + (new.choice is not distinct from 'no')::int - (old.choice is not distinct from 'no')::int,
+        abstain_voters = t.abstain_voters + (new.choice is not distinct from 'abstain')::int
+            - (old.choice is not distinct from 'abstain')::int
+    where t.proposal_id = coalesce(new.proposal_id, old.proposal_id);
+    if current_setting('hub.votes_are_many', true) is distinct from 'on' then
+        perform hub.show_tally(coalesce(new.proposal_id, old.proposal_id));
+    end if;
+    return null;
+end
+$$;
+drop trigger if exists votes_tally on public.votes;
+create trigger votes_tally after insert or update or delete on public.votes
+    for each row execute function hub.votes_tally();
+
+-- Take a ballot. What the voter signed comes with its canonical text, so that the ballot's hash is made here, where its
+-- number and weight are known: the names of a ballot are in canonical order below (R33).
+create or replace function hub.take_vote(p jsonb)
+returns table (verdict text, ballot_index int, weight text, is_news boolean, vote uuid)
+language plpgsql set search_path = pg_catalog, public, hub as $$
+#variable_conflict use_column
+declare
+    proposal constant uuid := (p ->> 'proposal')::uuid;
+    actor constant uuid := (p ->> 'actor')::uuid;
+    account constant uuid := (p ->> 'user')::uuid;
+    pick constant text := p ->> 'choice';
+    place constant text := p ->> 'uri';
+    said constant timestamptz := (p ->> 'published')::timestamptz;
+    received constant timestamptz := coalesce((select r.created_at from ap_received r where r.id = (p ->> 'received')::uuid), now());
+    count_now hub.tallies;
+    it record;
+    may record;
+    has record;
+    voice record;
+    shown boolean;
+    signed text;
+    kept jsonb;
+    place_in_line int;
+    hash text;
+    is_new boolean := false;
+    vote_id uuid;
+begin
+    -- One after the other on one proposal; who waited sees what happened meanwhile.
+    select * into count_now from hub.tallies t where t.proposal_id = proposal for update;
+    if not found then
+        return query select 'closed', null::int, null::text, false, null::uuid;
+        return;
+    end if;
+    select s.status, s.voting_opens_at, s.voting_closes_at, s.rules into it from proposals s where s.id = proposal;
+    select v.id, v.choice, v.ballot_index, v.weight, v.published_at, v.federated_ap_id into has
+    from votes v where v.proposal_id = proposal and (v.user_id = account or v.actor_id = actor);
+    if has.id is not null and has.federated_ap_id = place then
+        return query select 'repeated', has.ballot_index, trim_scale(has.weight)::text, false, has.id;
+        return;
+    end if;
+    if it.status <> 'active' or coalesce(said, received) > it.voting_closes_at or received < it.voting_opens_at then
+        return query select 'closed', null::int, null::text, false, null::uuid;
+        return;
+    end if;
+
+    select e.weight, e.shows_ballot into may
+    from hub.electorate e where e.proposal_id = proposal and (e.user_id = account or e.actor_id = actor);
+    if not found then
+        if actor is null then
+            return query select 'not_eligible', null::int, null::text, false, null::uuid;
+            return;
+        end if;
+        select a.id, a.choice, a.published_at, a.uri into voice
+        from hub.advisory_votes a where a.proposal_id = proposal and a.actor_id = actor;
+        if voice.id is not null and (said is null or not coalesce((it.rules ->> 'mo:changeVote')::boolean, false)
+            or (voice.published_at is not null and (said, place collate "C") <= (voice.published_at, voice.uri collate "C")))
+        then
+            return query select 'advisory', null::int, null::text, false, null::uuid;
+            return;
+        end if;
+        insert into hub.advisory_votes (proposal_id, actor_id, choice, published_at, uri) values (proposal, actor, pick, said, place)
+        on conflict (proposal_id, actor_id) do update set choice = excluded.choice, published_at = excluded.published_at, uri = excluded.uri;
+        update hub.tallies t set is_due = true,
+            advisory_yes = t.advisory_yes + (pick = 'yes')::int - (voice.choice is not distinct from 'yes')::int,
+            advisory_no = t.advisory_no + (pick = 'no')::int - (voice.choice is not distinct from 'no')::int,
+            advisory_abstain = t.advisory_abstain + (pick = 'abstain')::int - (voice.choice is not distinct from 'abstain')::int
+        where t.proposal_id = proposal;
+        return query select 'advisory', null::int, null::text, not count_now.is_due, null::uuid;
+        return;
+    end if;
+
+    if has.id is not null then
+        -- R34: the greatest (published, id) counts where votes change; else, and without a time, the first.
+        if not coalesce((it.rules ->> 'mo:changeVote')::boolean, false) or said is null then
+            return query select 'already_voted', has.ballot_index, trim_scale(has.weight)::text, false, has.id;
+            return;
+        elsif has.published_at is not null and (said, place collate "C") <= (has.published_at, has.federated_ap_id collate "C") then
+            return query select 'older', has.ballot_index, trim_scale(has.weight)::text, false, has.id;
+            return;
+        end if;
+    end if;
+
+    shown := it.rules ->> 'mo:ballot' is distinct from 'secret' and (may.shows_ballot or p ->> 'attestation' = 'proof');
+    if shown then
+        signed := p ->> 'canonical';
+        kept := p -> 'vote';
+    else
+        signed := replace(p ->> 'anonymous', '@voter@', left(encode(sha256(convert_to(
+            count_now.salt || coalesce(account, actor)::text, 'UTF8')), 'hex'), 32));
+        kept := signed::jsonb;
+    end if;
+    place_in_line := coalesce(has.ballot_index, count_now.yes_voters + count_now.no_voters + count_now.abstain_voters + 1);
+    hash := encode(sha256(convert_to(format(
+        '{"mo:attestation":"%s","mo:ballotIndex":%s,"mo:kind":"mo:Ballot","mo:weight":"%s","object":%s,"type":"Object"}',
+        coalesce(p ->> 'attestation', 'session'), place_in_line, trim_scale(may.weight), signed), 'UTF8')), 'hex');
+
+    perform set_config('hub.votes_are_many', coalesce(p ->> 'many', 'off'), true);
+    if has.id is null then
+        insert into votes (proposal_id, user_id, actor_id, choice, weight, rationale, ballot_index, ballot, ballot_hash, attestation,
+            cast_at, published_at, is_open, federated_ap_id)
+        values (proposal, account, actor, pick, may.weight, p ->> 'rationale', place_in_line, kept, hash, p ->> 'attestation',
+            greatest(least(coalesce(said, received), it.voting_closes_at), it.voting_opens_at), said, shown, place)
+        returning id into vote_id;
+    else
+        vote_id := has.id;
+        update votes v set choice = pick, rationale = p ->> 'rationale', ballot = kept, ballot_hash = hash, attestation = p ->> 'attestation',
+            cast_at = greatest(least(said, it.voting_closes_at), it.voting_opens_at), published_at = said, is_open = shown,
+            federated_ap_id = place, delegated_by = null
+        where v.id = has.id;
+    end if;
+    perform set_config('hub.votes_are_many', 'off', true);
+    if not count_now.is_due then
+        update hub.tallies t set is_due = true where t.proposal_id = proposal;
+        is_new := true;
+    end if;
+    return query select case when has.id is null then 'counted' else 'changed' end, place_in_line, trim_scale(may.weight)::text, is_new, vote_id;
+end
+$$;
+
+-- At the close: whoever has not voted and named somebody of this hub who has, votes as he did; one hop, never further.
+create or replace function hub.take_delegated(of_proposal uuid) returns int
+language plpgsql set search_path = pg_catalog, public, hub as $$
+declare
+    salted constant text := (select t.salt from hub.tallies t where t.proposal_id = of_proposal for update);
+    place constant text := (select coalesce(s.federated_ap_id, 'urn:uuid:' || s.id) from proposals s where s.id = of_proposal);
+    closes constant timestamptz := (select s.voting_closes_at from proposals s where s.id = of_proposal);
+    line int := (select t.yes_voters + t.no_voters + t.abstain_voters from hub.tallies t where t.proposal_id = of_proposal);
+    one record;
+    names constant jsonb := '{"yes": "Yes", "no": "No", "abstain": "Abstain"}';
+    signed text;
+    taken int := 0;
+begin
+    perform set_config('hub.votes_are_many', 'on', true);
+    for one in
+        select e.user_id, e.weight, e.delegate_id, v.choice from hub.electorate e
+        join votes v on v.proposal_id = e.proposal_id and v.user_id = e.delegate_id and v.delegated_by is null
+        where e.proposal_id = of_proposal and e.user_id is not null
+            and not exists (select from votes o where o.proposal_id = e.proposal_id and o.user_id = e.user_id)
+        order by e.user_id
+    loop
+        line := line + 1;
+        taken := taken + 1;
+        signed := format('{"attributedTo":%s,"inReplyTo":%s,"mo:choice":"%s","mo:delegated":true,"mo:kind":"mo:Vote","name":"%s","type":"Note"}',
+            to_json(place || '#voter-' || left(encode(sha256(convert_to(salted || one.user_id, 'UTF8')), 'hex'), 32)), to_json(place),
+            one.choice, names ->> one.choice);
+        insert into votes (proposal_id, user_id, choice, weight, ballot_index, ballot, ballot_hash, cast_at, is_open, delegated_by)
+        values (of_proposal, one.user_id, one.choice, one.weight, line, signed::jsonb, encode(sha256(convert_to(format(
+            '{"mo:attestation":"session","mo:ballotIndex":%s,"mo:kind":"mo:Ballot","mo:weight":"%s","object":%s,"type":"Object"}',
+            line, trim_scale(one.weight), signed), 'UTF8')), 'hex'), closes, false, one.delegate_id);
+    end loop;
+    perform set_config('hub.votes_are_many', 'off', true);
+    return taken;
+end
+$$;
+
+-- DAOs elsewhere ------------------------------------------------------------------------------------------------------
+
+-- Who belongs to a DAO elsewhere is its to say.
+create or replace function hub.dao_members_settle() returns trigger
+language plpgsql as $$
+begin
+    if current_user = 'authenticated' and hub.dao_is_elsewhere(coalesce(new.dao_id, old.dao_id)) then
+        raise exception 'membership of a DAO elsewhere is asked for there' using errcode = '42501', schema = 'public', table = 'dao_members';
+    end if;
+    return coalesce(new, old);
+end
+$$;
+drop trigger if exists dao_members_settle on public.dao_members;
+create trigger dao_members_settle before insert or update or delete on public.dao_members
+    for each row execute function hub.dao_members_settle();
+
+-- An actor's row as a DAO of this hub's tables; its rules as its document says.
+create or replace function hub.keep_dao(of_actor uuid) returns uuid
+language plpgsql set search_path = pg_catalog, public, hub as $$
+declare
+    it record;
+    told jsonb;
+    kept uuid;
+begin
+    select a.id, a.uri, a.name, a.preferred_username, a.document into it
+    from ap_actors a where a.id = of_actor and a.kind is null and a.type = 'Group' and a.deleted_at is null;
+    if not found then
+        return null;
+    end if;
+    begin
+        told := it.document::jsonb -> 'mo:governance';
+    exception when others then
+        told := null;
+    end;
+    insert into daos (origin_actor_id, owner_id, name, is_public, membership, federated_ap_id)
+    values (it.id, null, left(coalesce(nullif(it.name, ''), it.preferred_username, it.uri), 500), true,
+        case when told ->> 'mo:membership' in ('open', 'approval', 'invite') then told ->> 'mo:membership' else 'approval' end, it.uri)
+    on conflict (federated_ap_id) do update set name = excluded.name, membership = excluded.membership
+    where daos.origin_actor_id = excluded.origin_actor_id
+    returning daos.id into kept;
+    return kept;
+end
+$$;
+
+-- A DAO of this hub is known by its actor's address.
+create or replace function hub.dao_has_actor() returns trigger
+language plpgsql set search_path = pg_catalog, public, hub as $$
+begin
+    update daos d set federated_ap_id = new.uri where d.id = new.row_id and d.federated_ap_id is distinct from new.uri;
+    return null;
+end
+$$;
+drop trigger if exists ap_actors_dao on public.ap_actors;
+create trigger ap_actors_dao after insert on public.ap_actors
+    for each row when (new.kind = 'dao') execute function hub.dao_has_actor();
+
+-- What a DAO's document says beside what every actor's says.
+create or replace function hub.dao_document(of_dao uuid, place text) returns jsonb
+language sql stable set search_path = pg_catalog, public, hub as $$
+    select jsonb_build_object(
+        'mo:daoURI', regexp_replace(place, '/ap/groups/.*$', '') || '/dao/' || coalesce(d.slug, d.id::text) || '/daoip2.json',
+        'mo:members', place || '/members', 'mo:proposals', place || '/proposals', 'mo:affiliations', place || '/affiliations',
+        'mo:governance', jsonb_build_object('mo:method', 'single_choice',
+            'mo:quorum', trim_scale(coalesce(d.quorum_pct, 51) / 100.0)::text,
+            'mo:threshold', trim_scale(coalesce(d.pass_threshold, 51) / 100.0)::text, 'mo:thresholdBase', d.threshold_base,
+            'mo:votingPeriod', 'PT' || coalesce(d.voting_period_h, 168) || 'H', 'mo:ballot', d.ballot, 'mo:electorate', 'members',
+            'mo:weighting', case when exists (select from dao_members m where m.dao_id = d.id and m.voting_weight <> 1)
+                then 'weighted' else 'one_member_one_vote' end,
+            'mo:membership', d.membership))
+    from daos d where d.id = of_dao
+$$;
+
+-- A proposal of a DAO elsewhere, as it says it: only its own words change it, and only newer ones.
+create or replace function hub.take_proposal(p jsonb) returns table (verdict text, id uuid)
+language plpgsql set search_path = pg_catalog, public, hub as $$
+#variable_conflict use_column
+declare
+    author constant uuid := (p ->> 'author')::uuid;
+    place constant text := p ->> 'uri';
+    said constant bigint := (p ->> 'version')::bigint;
+    community uuid;
+    it record;
+    new_id uuid;
+begin
+    select s.id, s.version, d.origin_actor_id into it
+    from proposals s left join daos d on d.id = s.dao_id where s.federated_ap_id = place for update of s;
+    if found then
+        if it.origin_actor_id is null then
+            return query select 'local_object', it.id;
+        elsif it.origin_actor_id <> author then
+            return query select 'not_owner', it.id;
+        elsif it.version = said then
+            return query select 'repeated', it.id;
+        elsif it.version > said then
+            return query select 'older', it.id;
+        else
+            update proposals s set title = p ->> 'title', description = p ->> 'description', status = p ->> 'status',
+                votes_yes = (p ->> 'yes')::int, votes_no = (p ->> 'no')::int,
+                votes_abstain = (p ->> 'abstain')::int, quorum_reached = (p ->> 'quorum')::boolean, tally = p -> 'tally',
+                ballots_digest = p ->> 'digest', execution_error = p ->> 'execution_error', version = said
+            where s.id = it.id;
+            return query select 'changed', it.id;
+        end if;
+        return;
+    end if;
+    if not ((p ->> 'is_fetched')::boolean
+        or exists (select from follows f where f.actor_id = author and f.direction = 'out' and f.state = 'accepted')
+        or exists (select from daos d join dao_members m on m.dao_id = d.id where d.origin_actor_id = author and m.user_id is not null))
+    then
+        return query select 'not_wanted', null::uuid;
+        return;
+    end if;
+    community := hub.keep_dao(author);
+    if community is null then
+        return query select 'not_a_dao', null::uuid;
+        return;
+    end if;
+    insert into proposals (author_id, origin_actor_id, dao_id, title, description, proposal_type, status, number, rules, tally, votes_yes,
+        votes_no, votes_abstain, quorum_reached, voting_opens_at, voting_closes_at, ballots_digest, execution_error, version, federated_ap_id)
+    values (null, author, community, p ->> 'title', p ->> 'description', 'remote', p ->> 'status', (p ->> 'number')::int, p -> 'rules', p -> 'tally',
+        (p ->> 'yes')::int, (p ->> 'no')::int, (p ->> 'abstain')::int, (p ->> 'quorum')::boolean, (p ->> 'opens')::timestamptz,
+        (p ->> 'closes')::timestamptz, p ->> 'digest', p ->> 'execution_error', said, place)
+    on conflict (dao_id, number) do nothing
+    returning proposals.id into new_id;
+    return query select case when new_id is null then 'number_taken' else 'new' end, new_id;
+end
+$$;

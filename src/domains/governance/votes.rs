@@ -1,0 +1,420 @@
+//! Voting: a member of this hub casts a ballot here or sends it to the DAO's hub, signed; and lets another vote for him.
+//! One ballot per member; who votes again replaces it where the rules let him (R34).
+
+use diesel::sql_types::{Bool, Integer, Jsonb, Nullable, Text, Uuid as SqlUuid};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::ballots;
+use super::daos::{self, Dao, Person};
+use super::proposals::{self, Proposal};
+use crate::base::error::Told;
+use crate::base::{Error, Result, clock};
+use crate::db::{Bind, Statement, Tx};
+use crate::domains::social::actors as people;
+use crate::domains::social::limits::{self, Deed};
+use crate::domains::social::posts::show::proven;
+use crate::fed::actors::{self, Local, time};
+use crate::fed::outbox::{self, Outgoing};
+
+/// Longest rationales, in bytes.
+pub const LONGEST_RATIONALE: usize = 5_000;
+
+/// What came of a ballot.
+#[derive(Clone, Debug, Default)]
+pub struct Taken {
+    /// counted, changed, repeated, older, advisory, or a reason of R30.
+    pub verdict: String,
+    pub index: Option<i32>,
+    pub weight: Option<String>,
+    /// There was nothing to tell before.
+    pub is_news: bool,
+    pub vote: Option<Uuid>,
+}
+
+/// A ballot as it is handed to the database.
+#[derive(Clone, Debug)]
+pub struct Handed<'a> {
+    pub proposal: &'a Proposal,
+    pub voter: Person,
+    pub choice: &'a str,
+    pub uri: String,
+    pub published: Option<String>,
+    pub rationale: Option<String>,
+    /// proof, http-signature; none for a session of this hub.
+    pub attestation: Option<&'static str>,
+    /// As it was signed or received; none where there is no document.
+    pub vote: Option<Value>,
+    /// The activity that brought it.
+    pub received: Option<Uuid>,
+}
+
+/// Have a ballot counted.
+pub async fn take(tx: &mut Tx, handed: Handed<'_>) -> Result<Taken> {
+    let place = address_of(handed.proposal);
+    let anonymous = ballots::anonymous(&place, handed.choice);
+    let (column, voter) = match handed.voter {
+        Person::User(id) => ("user", id),
+        Person::Actor(id) => ("actor", id),
+    };
+    let canonical = match &handed.vote {
+        Some(vote) => ballots::canonical(vote)?,
+        None => ballots::canonical(&anonymous)?,
+    };
+    let mut given = json!({
+        "proposal": handed.proposal.id,
+        "choice": handed.choice,
+        "uri": handed.uri,
+        "published": handed.published,
+        "rationale": handed.rationale,
+        "attestation": handed.attestation,
+        "vote": handed.vote,
+        "canonical": canonical,
+        "anonymous": ballots::canonical(&anonymous)?,
+        "received": handed.received,
+        "many": if handed.received.is_some() { "on" } else { "off" },
+    });
+    if let Some(given) = given.as_object_mut() {
+        given.insert(column.to_owned(), json!(voter));
+    }
+    type Row = (
+        Text,
+        Nullable<Integer>,
+        Nullable<Text>,
+        Bool,
+        Nullable<SqlUuid>,
+    );
+    let mut take = Statement::<Row>::new(
+        "select verdict, ballot_index, weight, is_news, vote from hub.take_vote(",
+    );
+    take.text(given.to_string()).sql("::jsonb)");
+    type Found = (String, Option<i32>, Option<String>, bool, Option<Uuid>);
+    let rows: Vec<Found> = tx.as_hub(async |tx| tx.load(take.clone()).await).await?;
+    let Some((verdict, index, weight, is_news, vote)) = rows.into_iter().next() else {
+        return Ok(Taken::default());
+    };
+    if is_news {
+        let voters = handed
+            .proposal
+            .tally
+            .as_ref()
+            .and_then(|tally| tally.get("mo:voters")?.as_i64());
+        super::closing::tell_soon(tx, handed.proposal.id, voters.unwrap_or_default()).await?;
+    }
+    Ok(Taken {
+        verdict,
+        index,
+        weight,
+        is_news,
+        vote,
+    })
+}
+
+/// Under which address a proposal is voted on.
+pub fn address_of(proposal: &Proposal) -> String {
+    proposal
+        .federated_ap_id
+        .clone()
+        .unwrap_or_else(|| format!("urn:uuid:{}", proposal.id))
+}
+
+/// How somebody votes.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cast {
+    /// Its id, or its address.
+    proposal: String,
+    choice: String,
+    rationale: Option<String>,
+}
+
+/// Vote.
+pub async fn cast(tx: &mut Tx, input: Cast) -> Result<Value> {
+    let person = daos::signed_in(tx).await?;
+    if ballots::name_of(&input.choice).is_none() {
+        return Err(Error::invalid(
+            "vote.unknown_option",
+            "choice is yes, no or abstain.",
+        ));
+    }
+    if input
+        .rationale
+        .as_ref()
+        .is_some_and(|text| text.len() > LONGEST_RATIONALE)
+    {
+        return Err(Error::invalid(
+            "vote.too_long",
+            "A rationale has at most 5,000 bytes.",
+        ));
+    }
+    let (proposal, dao) = proposals::seen(tx, &input.proposal).await?;
+    if proposal.status == "draft" {
+        return Err(refusal("closed"));
+    }
+    limits::take_or_refuse(tx, Deed::Vote, person)?;
+    let me = me(tx, person).await?;
+    match dao.is_elsewhere() {
+        false => cast_here(tx, &input, person, &proposal, me).await,
+        true => send(tx, &input, person, &proposal, &dao, me).await,
+    }
+}
+
+/// The voter as others see him; none if they don't.
+async fn me(tx: &mut Tx, person: Uuid) -> Result<Option<Local>> {
+    let actor = match actors::of_row(tx, "user", person).await? {
+        Some(actor) => Some(actor),
+        None => people::settle(tx, "user", person, false, None).await?,
+    };
+    if actor
+        .as_ref()
+        .is_some_and(|actor| actor.suspended_at.is_some())
+    {
+        return Err(Error::forbidden(
+            "actor.suspended",
+            "This account is suspended.",
+        ));
+    }
+    Ok(actor.filter(|actor| !actor.is_gone() && actor.is_shown))
+}
+
+async fn cast_here(
+    tx: &mut Tx,
+    input: &Cast,
+    person: Uuid,
+    proposal: &Proposal,
+    me: Option<Local>,
+) -> Result<Value> {
+    let id = Uuid::now_v7();
+    let uri = format!("{}/ap/votes/{id}", actors::base(tx)?);
+    let now = clock::now();
+    let is_secret = proposal.rule("mo:ballot") == Some("secret");
+    let signed = match (&me, proposal.federated_ap_id.as_deref()) {
+        (Some(me), Some(_)) if !is_secret => {
+            let note = note(input, me, proposal, &uri, now, None);
+            Some(proven(tx, note, me, now).await?)
+        }
+        _ => None,
+    };
+    let handed = Handed {
+        proposal,
+        voter: Person::User(person),
+        choice: &input.choice,
+        uri,
+        published: Some(time(now)),
+        rationale: input.rationale.clone(),
+        attestation: signed.as_ref().map(|_| "proof"),
+        vote: signed,
+        received: None,
+    };
+    let taken = take(tx, handed).await?;
+    match taken.verdict.as_str() {
+        "counted" | "changed" | "repeated" => Ok(json!({
+            "id": taken.vote, "proposal": proposal.id, "choice": input.choice, "state": "recorded",
+            "ballot_index": taken.index, "weight": taken.weight,
+        })),
+        reason => Err(refusal(reason)),
+    }
+}
+
+/// A refusal in words.
+fn refusal(reason: &str) -> Error {
+    match reason {
+        "closed" => Error::conflict("vote.closed", "There is no vote on it at this time."),
+        "already_voted" | "older" => Error::conflict(
+            "vote.already_voted",
+            "You have voted, and votes stand here.",
+        ),
+        _ => Error::Forbidden(Box::new(Told::new(
+            "vote.not_eligible",
+            "Only those vote who were members when it was opened.",
+        ))),
+    }
+}
+
+/// A vote as it is signed.
+fn note(
+    input: &Cast,
+    me: &Local,
+    proposal: &Proposal,
+    uri: &str,
+    now: chrono::DateTime<chrono::Utc>,
+    before: Option<String>,
+) -> Value {
+    let mut note = json!({
+        "type": "Note",
+        "id": uri,
+        "attributedTo": me.uri,
+        "inReplyTo": proposal.federated_ap_id,
+        "name": ballots::name_of(&input.choice),
+        "published": time(now),
+        "mo:kind": "mo:Vote",
+        "mo:choice": input.choice,
+    });
+    if let Some(note) = note.as_object_mut() {
+        if let Some(rationale) = &input.rationale {
+            note.insert("mo:rationale".to_owned(), json!(rationale));
+        }
+        if let Some(before) = before {
+            note.insert("mo:supersedes".to_owned(), json!(before));
+        }
+    }
+    note
+}
+
+/// Send a vote to the DAO's hub; what it says of it comes later.
+async fn send(
+    tx: &mut Tx,
+    input: &Cast,
+    person: Uuid,
+    proposal: &Proposal,
+    dao: &Dao,
+    me: Option<Local>,
+) -> Result<Value> {
+    let me = me.ok_or_else(|| {
+        Error::conflict(
+            "actor.not_public",
+            "The DAO lives elsewhere and cannot see you: make your profile public first.",
+        )
+    })?;
+    let now = clock::now();
+    if proposal.status != "active" || proposal.voting_closes_at.is_some_and(|ends| ends < now) {
+        return Err(refusal("closed"));
+    }
+    let (Some(to), Some(_)) = (dao.federated_ap_id.clone(), &proposal.federated_ap_id) else {
+        return Err(proposals::missing());
+    };
+    let before = sent_before(tx, proposal.id, person).await?;
+    let changes = proposal
+        .rules
+        .as_ref()
+        .is_some_and(|rules| rules.get("mo:changeVote") == Some(&Value::Bool(true)));
+    if before.is_some() && !changes {
+        return Err(refusal("already_voted"));
+    }
+
+    let uri = format!("{}/ap/votes/{}", actors::base(tx)?, Uuid::now_v7());
+    let mut vote = note(input, &me, proposal, &uri, now, before);
+    if let Some(vote) = vote.as_object_mut() {
+        vote.insert("to".to_owned(), json!([to]));
+    }
+    let vote = proven(tx, vote, &me, now).await?;
+    let outgoing = Outgoing {
+        actor: me.id,
+        activity: json!({ "type": "Create", "object": vote }),
+        to: vec![to],
+        cc: Vec::new(),
+        about: proposal.federated_ap_id.clone(),
+        also: Vec::new(),
+        is_private: true,
+    };
+    let id = keep_sent(tx, input, person, proposal, &vote, &uri).await?;
+    outbox::publish(tx, outgoing).await?;
+
+    Ok(json!({ "id": id, "proposal": proposal.id, "choice": input.choice, "state": "sent" }))
+}
+
+async fn sent_before(tx: &mut Tx, proposal: Uuid, person: Uuid) -> Result<Option<String>> {
+    let mut select = Statement::<Nullable<Text>>::new(
+        "select v.federated_ap_id from public.votes v where v.answer in ('sent', 'recorded') and v.proposal_id = ",
+    );
+    select
+        .bind(Bind::Uuid(proposal))
+        .sql(" and v.user_id = ")
+        .bind(Bind::Uuid(person));
+    let rows: Vec<Option<String>> = tx.as_hub(async |tx| tx.load(select.clone()).await).await?;
+    Ok(rows.into_iter().flatten().next())
+}
+
+async fn keep_sent(
+    tx: &mut Tx,
+    input: &Cast,
+    person: Uuid,
+    proposal: &Proposal,
+    vote: &Value,
+    uri: &str,
+) -> Result<Uuid> {
+    let mut keep = Statement::<SqlUuid>::new(
+        "insert into public.votes (proposal_id, user_id, choice, rationale, ballot, published_at, federated_ap_id, answer) values (",
+    );
+    keep.bind(Bind::Uuid(proposal.id))
+        .sql(", ")
+        .bind(Bind::Uuid(person))
+        .sql(", ")
+        .text(&input.choice)
+        .sql(", ")
+        .bind(Bind::Text(input.rationale.clone()))
+        .sql(", ")
+        .text(vote.to_string())
+        .sql("::jsonb, now(), ")
+        .text(uri)
+        .sql(
+            ", 'sent') on conflict (proposal_id, user_id) do update set choice = excluded.choice, rationale = excluded.rationale, \
+             ballot = excluded.ballot, published_at = excluded.published_at, federated_ap_id = excluded.federated_ap_id, \
+             cast_at = now(), answer = 'sent' returning id",
+        );
+    let ids: Vec<Uuid> = tx.as_hub(async |tx| tx.load(keep.clone()).await).await?;
+    ids.into_iter().next().ok_or_else(proposals::missing)
+}
+
+/// To whom a member gives his voice.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Delegate {
+    dao: Uuid,
+    /// A member of this hub; nobody takes it back.
+    to: Option<Uuid>,
+}
+
+/// Let another member vote where one does not; it counts for votes that are opened from now on.
+pub async fn delegate(tx: &mut Tx, input: Delegate) -> Result<Value> {
+    let person = daos::signed_in(tx).await?;
+    let dao = daos::named(tx, Some(input.dao), None).await?;
+    if dao.is_elsewhere() {
+        return Err(Error::conflict(
+            "vote.delegate_elsewhere",
+            "Voices are given to others only where the DAO lives.",
+        ));
+    }
+    if input.to == Some(person) {
+        return Err(Error::invalid(
+            "vote.delegate_oneself",
+            "Nobody votes for himself twice.",
+        ));
+    }
+    for one in [Some(person), input.to].into_iter().flatten() {
+        let membership = daos::membership(tx, dao.id, Person::User(one)).await?;
+        if membership.is_none_or(|member| member.role == "guest") {
+            return Err(Error::forbidden(
+                "dao.not_a_member",
+                "Both are members of the DAO who may vote.",
+            ));
+        }
+    }
+    let mut write = Statement::<()>::new("update public.dao_members set delegate_id = ");
+    write
+        .bind(Bind::Text(input.to.map(|to| to.to_string())))
+        .sql("::uuid where dao_id = ")
+        .bind(Bind::Uuid(dao.id))
+        .sql(" and user_id = ")
+        .bind(Bind::Uuid(person));
+    tx.as_hub(async |tx| tx.run(write.clone()).await.map(drop))
+        .await?;
+    Ok(json!({ "dao": dao.id, "to": input.to }))
+}
+
+/// A vote as its row has it, for whoever may see it: its document.
+pub async fn document(tx: &mut Tx, uri: &str) -> Result<Option<(Value, bool)>> {
+    let mut select = Statement::<(Nullable<Jsonb>, Bool)>::new(
+        "select v.ballot, v.is_open and v.answer is null and p.rules ->> 'mo:ballot' is distinct from 'secret' and p.federated_ap_id is not null \
+         from public.votes v join public.proposals p on p.id = v.proposal_id \
+         where v.user_id is not null and v.federated_ap_id = ",
+    );
+    select.text(uri);
+    let rows: Vec<(Option<Value>, bool)> =
+        tx.as_hub(async |tx| tx.load(select.clone()).await).await?;
+    Ok(rows
+        .into_iter()
+        .next()
+        .and_then(|(vote, is_public)| Some((vote?, is_public))))
+}
