@@ -47,13 +47,9 @@ pub fn object(it: &Declaration, author: &Local, base: &str) -> Result<Value, &'s
     say("to", json!([PUBLIC]));
     say("cc", json!([author.followers()]));
     say("sensitive", json!(false));
-    let tags: Vec<Value> = it
-        .tags
+    let tags: Vec<Value> = hashtags(it)
         .iter()
-        .chain(&it.skills)
-        .map(|tag| text::tag(&tag.replace(char::is_whitespace, "")))
-        .filter(|tag| !tag.is_empty())
-        .map(|tag| json!({ "type": "Hashtag", "name": format!("#{tag}"), "href": tag_url(base, &tag) }))
+        .map(|tag| json!({ "type": "Hashtag", "name": format!("#{tag}"), "href": tag_url(base, tag) }))
         .collect();
     if !tags.is_empty() {
         say("tag", Value::Array(tags));
@@ -84,6 +80,25 @@ pub fn object(it: &Declaration, author: &Local, base: &str) -> Result<Value, &'s
     say("mo:community", json!(it.community));
     say("mo:version", json!(it.version));
     Ok(Value::Object(told))
+}
+
+/// Its tags and skills as hashtags, each once.
+fn hashtags(it: &Declaration) -> Vec<String> {
+    let mut all: Vec<String> = Vec::new();
+    for tag in it.tags.iter().chain(&it.skills) {
+        let tag: String = tag
+            .chars()
+            .filter(|c| c.is_alphanumeric() || *c == '_')
+            .take(100)
+            .collect();
+        let is_new = !all
+            .iter()
+            .any(|known| known.to_lowercase() == tag.to_lowercase());
+        if !tag.is_empty() && is_new {
+            all.push(tag);
+        }
+    }
+    all
 }
 
 /// How it is exchanged.
