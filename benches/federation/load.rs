@@ -109,13 +109,24 @@ pub fn run(file: &str, load: &Load<'_>) {
     }
     let seconds = began.elapsed().as_secs_f64();
     times.sort_by(f64::total_cmp);
-    let at = |share: f64| times.get(((times.len() - 1) as f64 * share) as usize).copied().unwrap_or_default();
-    println!("{}", json!({ "seconds": seconds, "p50": at(0.5), "p99": at(0.99), "answers": answers }));
+    let at = |share: f64| {
+        times
+            .get(((times.len() - 1) as f64 * share) as usize)
+            .copied()
+            .unwrap_or_default()
+    };
+    println!(
+        "{}",
+        json!({ "seconds": seconds, "p50": at(0.5), "p99": at(0.99), "answers": answers })
+    );
 }
 
 fn read(file: &str) -> Vec<Sender> {
-    let kept: Vec<BTreeMap<String, String>> = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
-    let key = |algorithm, text: &str| PrivateKey::from_pkcs8(algorithm, &STANDARD.decode(text).unwrap()).unwrap();
+    let kept: Vec<BTreeMap<String, String>> =
+        serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
+    let key = |algorithm, text: &str| {
+        PrivateKey::from_pkcs8(algorithm, &STANDARD.decode(text).unwrap()).unwrap()
+    };
     kept.iter()
         .map(|one| Sender {
             uri: one["uri"].clone(),
@@ -126,7 +137,14 @@ fn read(file: &str) -> Vec<Sender> {
 }
 
 /// A request as bytes, headers and all.
-fn request(sender: &Sender, load: &Load<'_>, n: usize, inbox: &Url, host: &str, reader: &str) -> Vec<u8> {
+fn request(
+    sender: &Sender,
+    load: &Load<'_>,
+    n: usize,
+    inbox: &Url,
+    host: &str,
+    reader: &str,
+) -> Vec<u8> {
     let mut activity = note(&sender.uri, load.from + n, reader);
     if matches!(load.mode, "both" | "proof") {
         let key = format!("{}#ed25519-key", sender.uri);
@@ -135,20 +153,44 @@ fn request(sender: &Sender, load: &Load<'_>, n: usize, inbox: &Url, host: &str, 
     let body = activity.to_string();
     let key = format!("{}#main-key", sender.uri);
     let headers = match load.mode {
-        "proof" => vec![("content-type".to_owned(), "application/activity+json".to_owned())],
+        "proof" => vec![(
+            "content-type".to_owned(),
+            "application/activity+json".to_owned(),
+        )],
         "forged" => {
-            let mut headers = signature::sign(Scheme::Cavage, "POST", inbox, Some(body.as_bytes()), &key, &sender.rsa, Utc::now());
+            let mut headers = signature::sign(
+                Scheme::Cavage,
+                "POST",
+                inbox,
+                Some(body.as_bytes()),
+                &key,
+                &sender.rsa,
+                Utc::now(),
+            );
             // Signed for another minute than it says.
             for (name, value) in &mut headers {
                 if name == "date" {
-                    *value = (Utc::now() - chrono::TimeDelta::minutes(1)).format("%a, %d %b %Y %H:%M:%S GMT").to_string();
+                    *value = (Utc::now() - chrono::TimeDelta::minutes(1))
+                        .format("%a, %d %b %Y %H:%M:%S GMT")
+                        .to_string();
                 }
             }
             headers
         }
-        _ => signature::sign(Scheme::Cavage, "POST", inbox, Some(body.as_bytes()), &key, &sender.rsa, Utc::now()),
+        _ => signature::sign(
+            Scheme::Cavage,
+            "POST",
+            inbox,
+            Some(body.as_bytes()),
+            &key,
+            &sender.rsa,
+            Utc::now(),
+        ),
     };
-    let mut head = format!("POST /ap/inbox HTTP/1.1\r\nhost: {host}\r\ncontent-length: {}\r\n", body.len());
+    let mut head = format!(
+        "POST /ap/inbox HTTP/1.1\r\nhost: {host}\r\ncontent-length: {}\r\n",
+        body.len()
+    );
     for (name, value) in headers {
         write!(head, "{name}: {value}\r\n").unwrap();
     }
@@ -174,7 +216,11 @@ fn send(connection: TcpStream, queue: &[Vec<u8>]) -> Vec<(u16, f64)> {
                 break;
             }
             if status == 0 {
-                status = line.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or_default();
+                status = line
+                    .split(' ')
+                    .nth(1)
+                    .and_then(|code| code.parse().ok())
+                    .unwrap_or_default();
             } else if let Some(value) = line.strip_prefix("content-length:") {
                 length = value.trim().parse().unwrap();
             }

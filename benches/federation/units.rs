@@ -22,15 +22,28 @@ pub fn print() {
     });
     let document = each(10_000, || drop(ed25519.sign(&message)));
 
-    let mut proven = load::note("http://s1.peer.test/u/1", 1, "http://a.hub.test/ap/actors/1");
-    proof::prove(&mut proven, "http://s1.peer.test/u/1#ed25519-key", &ed25519, Utc::now()).unwrap();
+    let mut proven = load::note(
+        "http://s1.peer.test/u/1",
+        1,
+        "http://a.hub.test/ap/actors/1",
+    );
+    proof::prove(
+        &mut proven,
+        "http://s1.peer.test/u/1#ed25519-key",
+        &ed25519,
+        Utc::now(),
+    )
+    .unwrap();
     let body = proven.to_string();
     let proof = each(3000, || {
         let document = Document::read(body.as_bytes()).unwrap();
         let proven = proof::read(document.value()).unwrap().unwrap();
         assert!(proven.verify(ed25519.public()));
     });
-    println!("{}", json!({ "sign": sign, "verify": verify, "ed25519": document, "proof": proof }));
+    println!(
+        "{}",
+        json!({ "sign": sign, "verify": verify, "ed25519": document, "proof": proof })
+    );
 }
 
 fn each(rounds: u32, work: impl Fn()) -> f64 {

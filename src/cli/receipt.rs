@@ -26,7 +26,7 @@ pub enum Receipt {
 /// What to verify.
 #[derive(Args)]
 pub struct Verify {
-    /// The receipt, as the action receipts_file gives it
+    /// The receipt, as the action `receipts_file` gives it
     file: PathBuf,
     /// A party's key that is known from elsewhere; the one in the file then counts for nothing
     #[arg(long, value_name = "ACTOR=KEY")]
@@ -90,7 +90,10 @@ impl Verify {
                 true => "the key you trust",
                 false => "the key in the file",
             };
-            print(&format!("{} signed with {whence}: {}", party.actor, party.key))?;
+            print(&format!(
+                "{} signed with {whence}: {}",
+                party.actor, party.key
+            ))?;
         }
         note(match proved.shows {
             "identity" => "It holds together, and those whom you named signed it.",

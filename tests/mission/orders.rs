@@ -89,7 +89,11 @@ impl Votes {
         let (voter, minute, choice, name) = *vote;
         let actor = self.members.get(voter).copied().unwrap_or(self.stranger);
         let uri = format!("https://p.example/votes/{name}");
-        let at = chrono::Utc::now().date_naive().and_hms_opt(0, 0, 0).unwrap().and_utc()
+        let at = chrono::Utc::now()
+            .date_naive()
+            .and_hms_opt(0, 0, 0)
+            .unwrap()
+            .and_utc()
             - chrono::TimeDelta::days(2)
             + chrono::TimeDelta::minutes(minute);
         self.db
@@ -174,7 +178,10 @@ fn every_order_of_arrival_ends_the_same() {
                 // Said again, nothing changes.
                 for vote in order.iter().take(3) {
                     let again = votes.cast(proposal, vote).await;
-                    assert!(matches!(again.as_str(), "repeated" | "older" | "advisory"), "{again}");
+                    assert!(
+                        matches!(again.as_str(), "repeated" | "older" | "advisory"),
+                        "{again}"
+                    );
                 }
                 votes.outcome(proposal).await
             });
@@ -189,7 +196,10 @@ async fn the_first_ballot_stands_where_ballots_do_not_change() {
     let votes = Votes::new().await;
     let proposal = votes.open(false).await;
     assert_eq!(votes.cast(proposal, &(0, 5, "yes", 1)).await, "counted");
-    assert_eq!(votes.cast(proposal, &(0, 9, "no", 2)).await, "already_voted");
+    assert_eq!(
+        votes.cast(proposal, &(0, 9, "no", 2)).await,
+        "already_voted"
+    );
     assert_eq!(votes.cast(proposal, &(0, 5, "yes", 1)).await, "repeated");
     let outcome = votes.outcome(proposal).await;
     assert_eq!(outcome["sums"]["yes"], json!(1.5));
@@ -202,10 +212,18 @@ async fn r_24_the_same_vote_at_once_is_one() {
     let proposal = votes.open(true).await;
     let all = (0..20).map(|n| {
         let votes = votes.clone();
-        async move { votes.cast(proposal, &(n % 3, 5, "yes", (n % 3) as u32)).await }
+        async move {
+            votes
+                .cast(proposal, &(n % 3, 5, "yes", (n % 3) as u32))
+                .await
+        }
     });
     let came: Vec<String> = futures_util::future::join_all(all).await;
-    assert_eq!(came.iter().filter(|it| *it == "counted").count(), 3, "{came:?}");
+    assert_eq!(
+        came.iter().filter(|it| *it == "counted").count(),
+        3,
+        "{came:?}"
+    );
     let outcome = votes.outcome(proposal).await;
     assert_eq!(outcome["sums"]["yes_voters"], json!(3));
     assert_eq!(outcome["sums"]["yes"], json!(7.5));

@@ -11,7 +11,7 @@ use crate::base::{Amount, Error, Result, clock, text};
 use crate::db::{Bind, Statement, Tx};
 use crate::domains::social::actors::{self as people, Known, speaker};
 use crate::domains::social::limits::{self, Deed};
-use crate::domains::social::{follows, wire};
+use crate::domains::social::{blocks, wire};
 use crate::events;
 use crate::fed::actors::{self, Local, time};
 use crate::fed::outbox::{self, Outgoing};
@@ -54,7 +54,12 @@ pub struct Asked<'a> {
 }
 
 /// Write down who asks or is asked: of each the last word.
-pub async fn apply(tx: &mut Tx, dao: Uuid, person: Person, asked: Asked<'_>) -> Result<Application> {
+pub async fn apply(
+    tx: &mut Tx,
+    dao: Uuid,
+    person: Person,
+    asked: Asked<'_>,
+) -> Result<Application> {
     let (column, id) = person.column();
     let mut write = Statement::<Jsonb>::new(format!(
         "insert into public.dao_applications as a (dao_id, {column}, direction, role, message, shows_ballot, federated_ap_id) values ("
@@ -84,9 +89,8 @@ pub async fn apply(tx: &mut Tx, dao: Uuid, person: Person, asked: Asked<'_>) -> 
 /// The last word about somebody and a DAO.
 pub async fn application(tx: &mut Tx, dao: Uuid, person: Person) -> Result<Option<Application>> {
     let (column, id) = person.column();
-    let mut select = Statement::new(
-        "select to_jsonb(a) from public.dao_applications a where a.dao_id = ",
-    );
+    let mut select =
+        Statement::new("select to_jsonb(a) from public.dao_applications a where a.dao_id = ");
     select
         .bind(Bind::Uuid(dao))
         .sql(format!(" and a.{column} = "))
@@ -136,11 +140,21 @@ pub struct Join {
 /// Ask to belong to a DAO, or follow its invitation.
 pub async fn join(tx: &mut Tx, input: Join) -> Result<Value> {
     let person = daos::signed_in(tx).await?;
-    if input.message.as_ref().is_some_and(|text| text.len() > 5_000) {
-        return Err(Error::invalid("dao.too_long", "A message has at most 5,000 bytes."));
+    if input
+        .message
+        .as_ref()
+        .is_some_and(|text| text.len() > 5_000)
+    {
+        return Err(Error::invalid(
+            "dao.too_long",
+            "A message has at most 5,000 bytes.",
+        ));
     }
     let dao = daos::named(tx, input.id, input.actor.as_deref()).await?;
-    if daos::membership(tx, dao.id, Person::User(person)).await?.is_some() {
+    if daos::membership(tx, dao.id, Person::User(person))
+        .await?
+        .is_some()
+    {
         return Ok(json!({ "dao": dao.id, "state": "accepted" }));
     }
     limits::take_or_refuse(tx, Deed::Follow, person)?;
@@ -188,7 +202,10 @@ async fn join_elsewhere(
 ) -> Result<Value> {
     let me = speaker(tx, None).await?;
     let other = elsewhere(tx, dao).await?;
-    let activity = match invited.as_ref().and_then(|it| it.federated_ap_id.as_deref()) {
+    let activity = match invited
+        .as_ref()
+        .and_then(|it| it.federated_ap_id.as_deref())
+    {
         Some(invitation) => json!({ "type": "Accept", "object": invitation }),
         None => {
             let mut join = json!({ "type": "Join", "object": other.uri });
@@ -242,7 +259,10 @@ pub async fn invite(tx: &mut Tx, input: Invite) -> Result<Value> {
     let other = people::named(tx, &input.actor).await?;
     let person = Person::of(&other).ok_or_else(not_a_person)?;
     if daos::membership(tx, dao.id, person).await?.is_some() {
-        return Err(Error::conflict("dao.is_a_member", "They belong to it already."));
+        return Err(Error::conflict(
+            "dao.is_a_member",
+            "They belong to it already.",
+        ));
     }
     // Who asked already need not be asked.
     if let Some(before) = application(tx, dao.id, person).await?
@@ -266,8 +286,11 @@ pub async fn invite(tx: &mut Tx, input: Invite) -> Result<Value> {
         }
         Person::Actor(_) => {
             let voice = daos::voice(tx, &dao).await?.ok_or_else(not_public)?;
-            if follows::is_blocked(tx, &voice, &other).await? {
-                return Err(Error::forbidden("dao.blocked", "One of you has blocked the other."));
+            if blocks::is_between(tx, voice.id, other.id).await? {
+                return Err(Error::forbidden(
+                    "dao.blocked",
+                    "One of you has blocked the other.",
+                ));
             }
             let activity = json!({ "type": "Invite", "object": voice.uri, "target": other.uri });
             let said = outbox::publish(tx, wire::private(&voice, &other, activity)).await?;
@@ -307,7 +330,9 @@ pub async fn admit(tx: &mut Tx, input: Admit) -> Result<Value> {
         select.bind(Bind::Uuid(id)).sql(" for update");
         let missing = || Error::missing("dao.no_application", "Nobody has asked that.");
         let application = one(tx, select).await?.ok_or_else(missing)?;
-        let dao = daos::by_id(tx, application.dao_id).await?.ok_or_else(missing)?;
+        let dao = daos::by_id(tx, application.dao_id)
+            .await?
+            .ok_or_else(missing)?;
         daos::officer(tx, &dao).await?;
         if application.state != "pending" || application.direction != "join" {
             return Err(Error::conflict("dao.answered", "It was answered already."));
@@ -324,7 +349,10 @@ pub async fn admit(tx: &mut Tx, input: Admit) -> Result<Value> {
     let dao = daos::named(tx, input.dao, None).await?;
     daos::officer(tx, &dao).await?;
     let Some(actor) = &input.actor else {
-        return Err(Error::invalid("dao.nobody", "Name an application by id, or an actor."));
+        return Err(Error::invalid(
+            "dao.nobody",
+            "Name an application by id, or an actor.",
+        ));
     };
     let known = people::named(tx, actor).await?;
     let person = Person::of(&known).ok_or_else(not_a_person)?;
@@ -454,7 +482,11 @@ async fn say(tx: &mut Tx, dao: &Dao, person: Person, how: &str) -> Result<()> {
         actor: voice.id,
         activity: json!({ "type": how, "object": uri, "target": format!("{}/members", voice.uri) }),
         to: vec![voice.followers()],
-        cc: if is_away { vec![uri.clone()] } else { Vec::new() },
+        cc: if is_away {
+            vec![uri.clone()]
+        } else {
+            Vec::new()
+        },
         about: Some(uri),
         also: Vec::new(),
         is_private: false,
@@ -536,7 +568,10 @@ pub async fn leave(tx: &mut Tx, input: Leave) -> Result<Value> {
         settle(tx, asked.id, "withdrawn").await?;
     }
     if !was_member && asked.is_none() {
-        return Err(Error::missing("dao.not_a_member", "You do not belong to it."));
+        return Err(Error::missing(
+            "dao.not_a_member",
+            "You do not belong to it.",
+        ));
     }
     if dao.is_elsewhere() {
         let me = speaker(tx, None).await?;
@@ -596,7 +631,10 @@ fn role(given: Option<&str>) -> Result<&'static str> {
 }
 
 fn not_a_person() -> Error {
-    Error::invalid("dao.not_a_person", "Only people and agents belong to a DAO.")
+    Error::invalid(
+        "dao.not_a_person",
+        "Only people and agents belong to a DAO.",
+    )
 }
 
 fn not_public() -> Error {

@@ -8,9 +8,10 @@ use uuid::Uuid;
 use super::bargain::{self, Bargain};
 use super::state::Side;
 use super::subject::{self, Named, Subject};
-use super::{By, Deal, Kept, Party, by_uri, enter, is_blocked, locked, money, party, propose, wire};
+use super::{By, Deal, Kept, Party, by_uri, enter, locked, money, party, propose, wire};
 use crate::base::{Result, clock, text};
 use crate::db::Tx;
+use crate::domains::social::blocks;
 use crate::domains::social::limits::{self, Deed};
 use crate::fed::actors::{self, Local};
 use crate::fed::meaning::recipients;
@@ -50,7 +51,7 @@ pub async fn on_offer(tx: &mut Tx, heard: &Incoming) -> Result<Applied> {
     if !recipients(&heard.activity).contains(&me.uri.as_str()) {
         return Ok(Applied::Refused("not_addressee"));
     }
-    if is_blocked(tx, me.id, heard.author.id).await? {
+    if blocks::is_between(tx, me.id, heard.author.id).await? {
         return answer(tx, &me, heard, "declined").await;
     }
     if limits::take(tx, Deed::Offer, heard.author.id).is_err() {
@@ -172,9 +173,8 @@ async fn read(
         true => said("mo:need"),
         false => said("mo:offer"),
     };
-    let other = other.filter(|uri| {
-        uri.len() <= LONGEST_URI && trust::same_origin(uri, &heard.author.uri)
-    });
+    let other =
+        other.filter(|uri| uri.len() <= LONGEST_URI && trust::same_origin(uri, &heard.author.uri));
     let (offer_link, need_link) = propose::links(subject, other);
     if let (Some(offer), Some(need)) = (&offer_link, &need_link)
         && let Some(ours) =
@@ -296,7 +296,8 @@ pub async fn on_undone(tx: &mut Tx, heard: &Incoming) -> Result<Applied> {
                 .as_deref()
                 .and_then(|text| serde_json::from_str(text).ok())
                 .unwrap_or_default();
-            let said = json!({ "type": "Accept", "object": deal.kept.offer_uri, "result": agreement });
+            let said =
+                json!({ "type": "Accept", "object": deal.kept.offer_uri, "result": agreement });
             wire::say(tx, &me, &deal.asker.clone(), &deal.kept.context, said).await?;
             Ok(Applied::Done)
         }
