@@ -33,13 +33,6 @@ asyncio.run(main())
 """
 
 
-def tool(bench, *words):
-    said = subprocess.run(["cargo", "bench", "-q", "--bench", "federation", "--", *words], cwd=bench.TOP, capture_output=True, text=True)
-    if said.returncode:
-        bench.die(said.stderr)
-    return json.loads(said.stdout)
-
-
 class Rig:
     def __init__(self, bench):
         self.bench = bench
@@ -65,7 +58,7 @@ class Rig:
         password, _ = self.bench.login(self.hub.data_dir)
         socket = next(p for p in pathlib.Path(self.hub.data_dir).rglob("postmaster.pid")).read_text().splitlines()[4]
         url = f"postgresql://made_open:{password}@{socket.replace('/', '%2F')}:5432/made_open"
-        told = tool(self.bench, "publish", self.hub.data_dir, url, self.settings["MADE_OPEN_PUBLIC_URL"], str(posts), str(self.number))
+        told = self.bench.tool("publish", self.hub.data_dir, url, self.settings["MADE_OPEN_PUBLIC_URL"], str(posts), str(self.number))
         self.number += posts
         return told["ids"], told["cpu"]
 
@@ -104,9 +97,9 @@ class Rig:
 
 
 def run(bench):
-    units = tool(bench, "units")
+    units = bench.units()
     sign = units["sign"]
-    print(f"\none RSA signature {sign * 1e6:.0f} us, one verification {units['verify'] * 1e6:.0f} us, one Ed25519 signature {units['ed25519'] * 1e6:.0f} us")
+    print()
     rig = Rig(bench)
     try:
         rig.round(5)

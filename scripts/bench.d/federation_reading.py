@@ -1,17 +1,7 @@
-#!/usr/bin/env python3
-# Usage: scripts/bench.d/federation_reading.py [--seconds N] [--runs N]
-"""scripts/bench.d/federation_reading.py [--seconds N] [--runs N]
-
-What it costs to be read by other servers, in processor time of the hub's process (its database not counted, since none is
-asked): an actor's document against a constant answer of the same server, and what a checked signature adds to it. The units,
-one RSA-2048 signature and one verification by the hub's own library, come first. Needs wrk, psql and openssl.
-"""
-import base64, datetime, importlib.machinery, importlib.util, os, pathlib, statistics, subprocess, sys, urllib.parse
-
-TOP = pathlib.Path(__file__).resolve().parent.parent.parent
-loader = importlib.machinery.SourceFileLoader("bench", str(TOP / "scripts/bench"))
-bench = importlib.util.module_from_spec(importlib.util.spec_from_loader("bench", loader))
-loader.exec_module(bench)
+# Usage: scripts/bench federation [--seconds N] [--runs N]
+"""What it costs to be read by other servers, in processor time of the hub's process (its database not counted, since none is
+asked): an actor's document against a constant answer of the same server, and what a checked signature adds to it."""
+import base64, datetime, os, pathlib, statistics, subprocess, time, urllib.parse
 
 KEY = "https://reader.example/users/reader#main-key"
 
@@ -22,14 +12,7 @@ def own_seconds(pid):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def units():
-    """Seconds of processor time of one signature and one verification."""
-    said = subprocess.run(["cargo", "bench", "--bench", "signatures", "--", "3000"], cwd=TOP, capture_output=True, text=True, check=True)
-    sign, verify = said.stdout.split()[-2:]
-    return float(sign), float(verify)
-
-
-def each(hub, headers, path, seconds):
+def each(bench, hub, headers, path, seconds):
     """Seconds of the hub's processor time per request."""
     lua = hub.lua("read", headers, f"request = function() return wrk.format('GET', '{path}') end\n")
     bench.wrk(lua, hub.url, 1)
@@ -55,58 +38,38 @@ def signed(hub, path, scratch):
     return {"Date": date, "Signature": fields}
 
 
-def reading():
+def run(bench):
     seconds, runs = bench.option("--seconds", 8), bench.option("--runs", 3)
     for program in ("wrk", "psql", "openssl"):
         bench.need(program)
-    sign, verify = units()
-    print(f"\nunits: one RSA-2048 signature {sign * 1e6:.1f} us, one verification {verify * 1e6:.1f} us of processor time\n")
+    verify = bench.units()["verify"]
     accept = {"Accept": "application/activity+json"}
     hub = bench.Hub()
     try:
         hub.sign_up()
-        path = None
-        for _ in range(100):
-            uri = hub.sql("select uri from ap_actors where kind = 'user' limit 1")
-            if uri:
-                path = urllib.parse.urlparse(uri).path
-                break
-            bench.time.sleep(0.1)
+        uri = ""
+        while not (uri := hub.sql("select uri from ap_actors where kind = 'user' limit 1")):
+            time.sleep(0.1)
+        path = urllib.parse.urlparse(uri).path
         constant, actor = [], []
         for _ in range(runs):
-            constant.append(each(hub, accept, "/livez", seconds))
-            actor.append(each(hub, accept, path, seconds))
+            constant.append(each(bench, hub, accept, "/livez", seconds))
+            actor.append(each(bench, hub, accept, path, seconds))
 
         # The signature is looked at where the hub wants one for everything.
         bench.stop(hub.process)
-        start = bench.start
-
-        def guarded(data_dir):
-            popen = subprocess.Popen
-            bench.subprocess.Popen = lambda args, env, **more: popen(args, env={**env, "MADE_OPEN_AUTHORIZED_FETCH": "on"}, **more)
-            try:
-                return start(data_dir)
-            finally:
-                bench.subprocess.Popen = popen
-
-        bench.start = guarded
+        hub.more = {**hub.more, "MADE_OPEN_AUTHORIZED_FETCH": "on"}
         hub.begin()
         uri = hub.sql("select uri from ap_actors where kind = 'user' limit 1")
-        headers = {**accept, **signed(hub, urllib.parse.urlparse(uri).path, hub.scratch)}
-        checked = [each(hub, headers, urllib.parse.urlparse(uri).path, seconds) for _ in range(runs)]
+        path = urllib.parse.urlparse(uri).path
+        headers = {**accept, **signed(hub, path, hub.scratch)}
+        checked = [each(bench, hub, headers, path, seconds) for _ in range(runs)]
 
         constant, actor, checked = (statistics.median(found) for found in (constant, actor, checked))
-        print(f"{'what':52} {'us each':>9} {'figure':>12} {'floor':>8} {'aim':>6}")
+        print(f"\n{'reading':52} {'us each':>9} {'figure':>12} {'floor':>8} {'aim':>6}")
         print(f"{'a constant answer':52} {constant * 1e6:9.1f}")
         print(f"{'GET actor, unsigned':52} {actor * 1e6:9.1f} {actor / constant:10.2f} x {'10 x':>8} {'3 x':>6}")
         print(f"{'GET actor, signature checked':52} {checked * 1e6:9.1f}")
         print(f"{'what the checked signature adds':52} {(checked - actor) * 1e6:9.1f} {(checked - actor) / verify:5.2f} verifies {'3':>6} {'1.5':>6}")
     finally:
         hub.end()
-
-
-if __name__ == "__main__":
-    if "-h" in sys.argv or "--help" in sys.argv:
-        print(__doc__)
-    else:
-        reading()

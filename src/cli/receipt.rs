@@ -26,7 +26,7 @@ pub enum Receipt {
 /// What to verify.
 #[derive(Args)]
 pub struct Verify {
-    /// The receipt, as the action receipts_file gives it
+    /// The receipt, as the action `receipts_file` gives it
     file: PathBuf,
     /// A party's key that is known from elsewhere; the one in the file then counts for nothing
     #[arg(long, value_name = "ACTOR=KEY")]

@@ -2,7 +2,7 @@
 //! and when it is shown is the domains' to say.
 
 use chrono::{DateTime, Utc};
-use diesel::sql_types::{Bool, Text};
+use diesel::sql_types::{Bool, Jsonb, Nullable, Text};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use url::Url;
@@ -165,18 +165,17 @@ pub async fn document(tx: &mut Tx, actor: &Local) -> Result<Value> {
     let domain = domain(tx)?;
     let base = base(tx)?;
     let mut document = write(actor, &keys, &domain, &base)?;
-    if let (Some(told), "dao", Some(row)) =
-        (document.as_object_mut(), actor.kind.as_str(), actor.row_id)
-    {
-        let mut more = Statement::<Nullable<Jsonb>>::new("select hub.dao_document(");
-        more.bind(Bind::Uuid(row))
+    // Rows to the right say what they have beside.
+    if let (Some(told), Some(row)) = (document.as_object_mut(), actor.row_id) {
+        let mut more = Statement::<Nullable<Jsonb>>::new("select hub.actor_words(");
+        more.text(&actor.kind)
+            .sql(", ")
+            .bind(Bind::Uuid(row))
             .sql(", ")
             .text(&actor.uri)
             .sql(")");
-        let rows: Vec<Option<Value>> = tx.as_hub(async |tx| tx.load(more.clone()).await).await?;
-        if let Some(Value::Object(more)) = rows.into_iter().flatten().next() {
-            told.extend(more);
-        }
+        let more: Option<Map<String, Value>> = tx.hub_one(more).await?;
+        told.extend(more.unwrap_or_default());
     }
     Ok(document)
 }

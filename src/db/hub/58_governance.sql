@@ -321,7 +321,7 @@ create trigger ap_actors_dao after insert on public.ap_actors
     for each row when (new.kind = 'dao') execute function hub.dao_has_actor();
 
 -- What a DAO's document says beside what every actor's says.
-create or replace function hub.dao_document(of_dao uuid, place text) returns jsonb
+create or replace function hub.actor_words(of_kind text, of_row uuid, place text) returns jsonb
 language sql stable set search_path = pg_catalog, public, hub as $$
     select jsonb_build_object(
         'mo:daoURI', regexp_replace(place, '/ap/groups/.*$', '') || '/dao/' || coalesce(d.slug, d.id::text) || '/daoip2.json',
@@ -333,7 +333,7 @@ language sql stable set search_path = pg_catalog, public, hub as $$
             'mo:weighting', case when exists (select from dao_members m where m.dao_id = d.id and m.voting_weight <> 1)
                 then 'weighted' else 'one_member_one_vote' end,
             'mo:membership', d.membership))
-    from daos d where d.id = of_dao
+    from daos d where of_kind = 'dao' and d.id = of_row
 $$;
 
 -- A proposal of a DAO elsewhere, as it says it: only its own words change it, and only newer ones.

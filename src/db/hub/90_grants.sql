@@ -63,4 +63,4 @@ grant execute on function hub.take_listing(jsonb), hub.reserve_stock(uuid, numer
 grant select, insert, update, delete on hub.electorate, hub.tallies, hub.advisory_votes to service_role;
 grant execute on function hub.dao_is_elsewhere(uuid) to anon, authenticated, service_role;
 grant execute on function hub.take_vote(jsonb), hub.show_tally(uuid), hub.take_delegated(uuid), hub.keep_dao(uuid),
-    hub.dao_document(uuid, text), hub.take_proposal(jsonb) to service_role;
+    hub.actor_words(text, uuid, text), hub.take_proposal(jsonb) to service_role;

@@ -11,7 +11,7 @@ use crate::base::{Amount, Error, Result, clock, text};
 use crate::db::{Bind, Statement, Tx};
 use crate::domains::social::actors::{self as people, Known, speaker};
 use crate::domains::social::limits::{self, Deed};
-use crate::domains::social::{follows, wire};
+use crate::domains::social::{blocks, wire};
 use crate::events;
 use crate::fed::actors::{self, Local, time};
 use crate::fed::outbox::{self, Outgoing};
@@ -286,7 +286,7 @@ pub async fn invite(tx: &mut Tx, input: Invite) -> Result<Value> {
         }
         Person::Actor(_) => {
             let voice = daos::voice(tx, &dao).await?.ok_or_else(not_public)?;
-            if follows::is_blocked(tx, &voice, &other).await? {
+            if blocks::is_between(tx, voice.id, other.id).await? {
                 return Err(Error::forbidden(
                     "dao.blocked",
                     "One of you has blocked the other.",

@@ -184,7 +184,7 @@ fn options(proposal: &Proposal, tally: &Value, is_hidden: bool) -> Value {
     ];
     let options = CHOICES.iter().zip(voters).map(|((choice, name), voters)| {
         let weight = tally
-            .get(&format!("mo:{choice}"))
+            .get(format!("mo:{choice}"))
             .and_then(Value::as_str)
             .and_then(|weight| weight.parse::<i64>().ok());
         let mut option = json!({ "type": "Note", "name": name, "mo:choice": choice });

@@ -56,7 +56,7 @@ impl Question {
         let share = |name: &str| rule(name)?.parse().ok();
         let tally = document.get("mo:tally").ok_or("it has no tally")?;
         let weights = ballots::CHOICES.iter().filter_map(|(choice, _)| {
-            let said = tally.get(&format!("mo:{choice}"))?.as_str()?;
+            let said = tally.get(format!("mo:{choice}"))?.as_str()?;
             Some(((*choice).to_owned(), said.parse().ok()?))
         });
         let eligible = rules.get("mo:eligibleVoters").and_then(Value::as_i64);

@@ -286,11 +286,11 @@ fn no_such_block() -> Error {
 }
 
 /// Whether one of two blocked the other.
-pub async fn is_between(tx: &mut Tx, me: &Local, other: &Known) -> Result<bool> {
+pub async fn is_between(tx: &mut Tx, one: Uuid, other: Uuid) -> Result<bool> {
     let mut ask = Statement::<Bool>::new("select hub.is_blocked_between(");
-    ask.bind(Bind::Uuid(me.id))
+    ask.bind(Bind::Uuid(one))
         .sql(", ")
-        .bind(Bind::Uuid(other.id))
+        .bind(Bind::Uuid(other))
         .sql(")");
     let is_blocked: Vec<bool> = tx.as_hub(async |tx| tx.load(ask.clone()).await).await?;
     Ok(is_blocked == [true])

@@ -43,7 +43,7 @@ pub async fn request(tx: &mut Tx, input: Request) -> Result<Value> {
     if other.id == me.id {
         return Err(Error::invalid("follow.oneself", "Nobody follows himself."));
     }
-    if blocks::is_between(tx, &me, &other).await? {
+    if blocks::is_between(tx, me.id, other.id).await? {
         return Err(Error::forbidden(
             "follow.blocked",
             "One of you has blocked the other.",

@@ -115,7 +115,7 @@ async fn react(tx: &mut Tx, input: Towards, deed: Deed) -> Result<Value> {
         .ok_or_else(missing)?;
     let uri = post.federated_ap_id.clone().ok_or_else(missing)?;
     let author = author(tx, &post).await?.ok_or_else(missing)?;
-    if super::blocks::is_between(tx, &me, &author).await? {
+    if super::blocks::is_between(tx, me.id, author.id).await? {
         return Err(Error::forbidden(
             "reaction.blocked",
             "One of you has blocked the other.",

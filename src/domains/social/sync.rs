@@ -19,14 +19,14 @@ use crate::jobs::{self, Order};
 use crate::node::Node;
 use crate::node::work::{Attempt, Job};
 
-/// How often one host's or actor's hints are looked at.
+/// How long a host's and an actor's hints are remembered.
 const HEADS: Duration = Duration::from_secs(20);
 const DIGESTS: Duration = Duration::from_secs(10 * 60);
 
-struct Heads(Cache<String, ()>);
+struct Heads(Cache<String, i64>);
 struct Digests(Cache<String, ()>);
 
-fn remembered(lasts: Duration) -> Cache<String, ()> {
+fn remembered<T: Clone + Send + Sync + 'static>(lasts: Duration) -> Cache<String, T> {
     Cache::builder()
         .max_capacity(10_000)
         .time_to_live(lasts)
@@ -55,10 +55,11 @@ async fn note_head(node: &Node, actor: &str, head: i64) -> Result<()> {
         return Ok(());
     };
     let heads = node.part(|_| Heads(remembered(HEADS)));
-    if heads.0.contains_key(&host) {
+    // What is no news is not written again; a higher one is, however soon it comes.
+    if heads.0.get(&host).is_some_and(|noted| noted >= head) {
         return Ok(());
     }
-    heads.0.insert(host.clone(), ());
+    heads.0.insert(host.clone(), head);
     let mut update = Statement::<SqlUuid>::new("update public.ap_hosts set head_seen = ");
     update
         .bind(Bind::Int(head))

@@ -55,7 +55,7 @@ pub async fn on_follow_asked(tx: &mut Tx, heard: &Incoming) -> Result<Applied> {
     let Some(other) = people::by_id(tx, heard.author.id).await? else {
         return Ok(Applied::Refused("unknown_actor"));
     };
-    if blocks::is_between(tx, &me, &other).await? {
+    if blocks::is_between(tx, me.id, other.id).await? {
         outbox::publish(tx, wire_reject(&me, &other, &heard.activity)).await?;
         return Ok(Applied::Refused("blocked"));
     }

@@ -8,9 +8,10 @@ use super::bargain::{self, Bargain, Commitment};
 use super::propose::Text;
 use super::state::Side;
 use super::subject::{self, Named};
-use super::{Deal, effects, enter, is_blocked, keep, mine, money, refused, shown, wire};
+use super::{Deal, effects, enter, keep, mine, money, refused, shown, wire};
 use crate::base::{Error, Result, clock};
 use crate::db::Tx;
+use crate::domains::social::blocks;
 use crate::domains::social::posts::show::proven;
 use crate::fed::actors::{self, Local};
 
@@ -81,7 +82,7 @@ pub async fn accept(tx: &mut Tx, input: Named1) -> Result<Value> {
 
 /// Nothing is agreed upon or signed between two of whom one has blocked the other: it would not arrive.
 pub async fn is_open_between(tx: &mut Tx, deal: &Deal) -> Result<()> {
-    match is_blocked(tx, deal.proposer.id, deal.asker.id).await? {
+    match blocks::is_between(tx, deal.proposer.id, deal.asker.id).await? {
         false => Ok(()),
         true => Err(Error::conflict(
             "exchange.blocked",

@@ -9,11 +9,10 @@ use uuid::Uuid;
 use super::bargain::{self, Bargain};
 use super::state::Side;
 use super::subject::{self, Named, Subject};
-use super::{
-    By, Deal, Kept, Party, by_uri, enter, is_blocked, locked, money, party, propose, wire,
-};
+use super::{By, Deal, Kept, Party, by_uri, enter, locked, money, party, propose, wire};
 use crate::base::{Result, clock, text};
 use crate::db::{Statement, Tx};
+use crate::domains::social::blocks;
 use crate::domains::social::limits::{self, Deed};
 use crate::fed::actors::{self, Local};
 use crate::fed::meaning::recipients;
@@ -53,7 +52,7 @@ pub async fn on_offer(tx: &mut Tx, heard: &Incoming) -> Result<Applied> {
     if !recipients(&heard.activity).contains(&me.uri.as_str()) {
         return Ok(Applied::Refused("not_addressee"));
     }
-    if is_blocked(tx, me.id, heard.author.id).await? {
+    if blocks::is_between(tx, me.id, heard.author.id).await? {
         return answer(tx, &me, heard, "declined").await;
     }
     if limits::take(tx, Deed::Offer, heard.author.id).is_err() {

@@ -274,17 +274,6 @@ pub async fn mine(tx: &mut Tx, id: Uuid) -> Result<(Deal, Side, Local)> {
     Err(missing())
 }
 
-/// Whether one of the two has blocked the other.
-pub async fn is_blocked(tx: &mut Tx, one: Uuid, other: Uuid) -> Result<bool> {
-    let mut ask = Statement::<diesel::sql_types::Bool>::new("select hub.is_blocked_between(");
-    ask.bind(Bind::Uuid(one))
-        .sql(", ")
-        .bind(Bind::Uuid(other))
-        .sql(")");
-    let found: Vec<bool> = tx.as_hub(async |tx| tx.load(ask.clone()).await).await?;
-    Ok(found == [true])
-}
-
 /// Keep what stands behind an exchange as it is now.
 pub async fn keep(tx: &mut Tx, kept: &Kept) -> Result<()> {
     let kept = serde_json::to_value(kept).map_err(Error::broken)?;

@@ -9,13 +9,12 @@ use uuid::Uuid;
 use super::bargain::{self, Bargain};
 use super::state::Side;
 use super::subject::{self, Named, Subject};
-use super::{
-    Kept, Party, enter, is_blocked, keep, locked, mine, money, party, refused, shown, wire,
-};
+use super::{Kept, Party, enter, keep, locked, mine, money, party, refused, shown, wire};
 use crate::base::amount::Amount;
 use crate::base::{Error, Result, clock};
 use crate::db::{Bind, Statement, Tx};
 use crate::domains::social::actors::speaker;
+use crate::domains::social::blocks;
 use crate::domains::social::limits::{self, Deed};
 use crate::fed::actors::{self, Local};
 
@@ -176,7 +175,7 @@ pub async fn ask_for(
             "The terms are too long.",
         ));
     }
-    if is_blocked(tx, me.id, subject.actor).await? {
+    if blocks::is_between(tx, me.id, subject.actor).await? {
         return Err(Error::forbidden(
             "exchange.blocked",
             "One of you has blocked the other.",

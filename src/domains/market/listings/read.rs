@@ -298,6 +298,7 @@ impl<'o> Said<'o> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::clock;
 
     fn note(more: Value) -> Value {
         let mut note = json!({ "id": "https://x.example/1", "type": "Note", "attributedTo": "https://x.example/u", "name": "Bike",
@@ -309,7 +310,7 @@ mod tests {
     }
 
     fn read(more: Value) -> Result<Value, &'static str> {
-        listing(&note(more), Utc::now())
+        listing(&note(more), clock::now())
     }
 
     fn terms(reciprocal: Value) -> Value {

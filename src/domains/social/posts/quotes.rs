@@ -45,7 +45,7 @@ pub async fn on_quote_asked(tx: &mut Tx, heard: &Incoming) -> Result<Applied> {
     };
 
     let is_his = crate::fed::trust::same_origin(quote, &heard.author.uri);
-    let may = post.is_public() && is_his && !blocks::is_between(tx, &me, &other).await?;
+    let may = post.is_public() && is_his && !blocks::is_between(tx, me.id, other.id).await?;
     let answer = match may {
         true => {
             let permit = permit(tx, post.id, heard.author.id, quote).await?;

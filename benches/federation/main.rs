@@ -1,4 +1,5 @@
-//! What `scripts/bench federation` needs from the library: how long a signature takes here, and somebody who says things.
+//! What `scripts/bench federation` needs from the library: what signatures take here, somebody who says things, and many
+//! senders who say things to the hub, from a process of their own.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -6,15 +7,16 @@
     reason = "a measurement prints, and stops where it can't measure"
 )]
 
+mod load;
+mod units;
+
 use std::sync::Arc;
-use std::time::Instant;
 
 use made_open::base::Caller;
 use made_open::base::config::{self, Flags};
 use made_open::base::hub::Hub;
 use made_open::db::Db;
 use made_open::domains::vault::keys::ring;
-use made_open::fed::crypto::{Algorithm, Hash, PrivateKey};
 use made_open::fed::outbox::{self, Outgoing};
 use made_open::fed::vocab::PUBLIC;
 use serde_json::json;
@@ -29,7 +31,19 @@ fn main() {
         .collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words.as_slice() {
-        ["units"] => units(),
+        ["units"] => units::print(),
+        ["senders", file, count] => load::senders(file, count.parse().unwrap()),
+        ["load", file, url, hub, count, connections, mode, from] => {
+            let load = load::Load {
+                url,
+                hub,
+                count: count.parse().unwrap(),
+                connections: connections.parse().unwrap(),
+                mode,
+                from: from.parse().unwrap(),
+            };
+            load::run(file, &load);
+        }
         ["publish", data_dir, database, public_url, posts, from] => {
             publish(
                 data_dir,
@@ -39,33 +53,11 @@ fn main() {
                 from.parse().unwrap(),
             );
         }
-        _ => panic!("units | publish DATA_DIR DATABASE_URL PUBLIC_URL POSTS FROM"),
+        _ => panic!(
+            "units | publish DATA_DIR DATABASE_URL PUBLIC_URL POSTS FROM | senders FILE COUNT | \
+             load FILE URL HUB COUNT CONNECTIONS signed|both|proof|forged FROM"
+        ),
     }
-}
-
-/// Seconds of one signature, verification and document signature.
-fn units() {
-    let rsa = PrivateKey::generate(Algorithm::Rsa).unwrap();
-    let ed25519 = PrivateKey::generate(Algorithm::Ed25519).unwrap();
-    let message = [7; 300];
-    let signature = rsa.sign(&message);
-    let timed = |count: u32, work: &dyn Fn()| {
-        work();
-        let began = Instant::now();
-        for _ in 0..count {
-            work();
-        }
-        began.elapsed().as_secs_f64() / f64::from(count)
-    };
-    let sign = timed(1000, &|| drop(rsa.sign(&message)));
-    let verify = timed(5000, &|| {
-        assert!(rsa.public().verify(Hash::Sha256, &message, &signature));
-    });
-    let document = timed(5000, &|| drop(ed25519.sign(&message)));
-    println!(
-        "{}",
-        json!({ "sign": sign, "verify": verify, "ed25519": document })
-    );
 }
 
 /// Say so many things to all followers, each in a transaction of its own.
@@ -116,7 +108,7 @@ fn publish(data_dir: &str, database: &str, public_url: &str, posts: usize, from:
 }
 
 /// User and system time of this process.
-fn processor_seconds() -> f64 {
+pub fn processor_seconds() -> f64 {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
     let after = stat.rsplit(')').next().unwrap();
     let fields: Vec<f64> = after
