@@ -2,7 +2,7 @@
 //! and when it is shown is the domains' to say.
 
 use chrono::{DateTime, Utc};
-use diesel::sql_types::{Bool, Text};
+use diesel::sql_types::{Bool, Jsonb, Nullable, Text};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use url::Url;
@@ -168,10 +168,7 @@ pub async fn document(tx: &mut Tx, actor: &Local) -> Result<Value> {
     if let (Some(told), "dao", Some(row)) = (document.as_object_mut(), actor.kind.as_str(), actor.row_id) {
         let mut more = Statement::<Nullable<Jsonb>>::new("select hub.dao_document(");
         more.bind(Bind::Uuid(row)).sql(", ").text(&actor.uri).sql(")");
-        let rows: Vec<Option<Value>> = tx.as_hub(async |tx| tx.load(more.clone()).await).await?;
-        if let Some(Value::Object(more)) = rows.into_iter().flatten().next() {
-            told.extend(more);
-        }
+        told.extend(tx.hub_one::<Map<String, Value>>(more).await?.unwrap_or_default());
     }
     Ok(document)
 }

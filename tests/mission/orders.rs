@@ -33,22 +33,20 @@ impl Votes {
     async fn new() -> Self {
         let database = TestDatabase::new().await;
         let db = Db::of(Arc::new(Hub::default()), &database.url(), 2).unwrap();
-        let admin = database.admin().await;
         let (owner, dao) = (Uuid::now_v7(), Uuid::now_v7());
-        admin
-            .batch_execute(&format!(
-                "insert into users (id, email, name) values ('{owner}', 'o@example.org', 'o');
-                 insert into daos (id, owner_id, name) values ('{dao}', '{owner}', 'Bikes')"
-            ))
-            .await
-            .unwrap();
+        for sql in [
+            format!("insert into users (id, email, name) values ('{owner}', 'o@example.org', 'o')"),
+            format!("insert into daos (id, owner_id, name) values ('{dao}', '{owner}', 'Bikes')"),
+        ] {
+            db.write(&Caller::Hub, async |tx| tx.script(&sql).await).await.unwrap();
+        }
         let mut actors = Vec::new();
         for n in 0..4 {
             let id = Uuid::now_v7();
             let sql = format!(
                 "insert into ap_actors (id, uri, host) values ('{id}', 'https://p.example/{n}', 'p.example')"
             );
-            admin.batch_execute(&sql).await.unwrap();
+            db.write(&Caller::Hub, async |tx| tx.script(&sql).await).await.unwrap();
             actors.push(id);
         }
         let stranger = actors.pop().unwrap();
@@ -57,7 +55,7 @@ impl Votes {
                 "insert into dao_members (dao_id, actor_id, role, voting_weight) values ('{dao}', '{id}', 'member', {}.5)",
                 n + 1
             );
-            admin.batch_execute(&sql).await.unwrap();
+            db.write(&Caller::Hub, async |tx| tx.script(&sql).await).await.unwrap();
         }
         Self {
             database,
@@ -71,17 +69,14 @@ impl Votes {
     /// A vote of its own, opened.
     async fn open(&self, changes: bool) -> Uuid {
         let id = Uuid::now_v7();
-        let admin = self.database.admin().await;
         let rules = json!({ "mo:changeVote": changes, "mo:ballot": "public" });
-        admin
-            .batch_execute(&format!(
-                "insert into proposals (id, author_id, dao_id, title) select '{id}', owner_id, id, 'x' from daos where id = '{}';
-                 update proposals set status = 'active', rules = '{rules}', federated_ap_id = 'https://hub.example/ap/proposals/{id}',
-                     voting_opens_at = now() - interval '1 hour', voting_closes_at = now() + interval '1 hour' where id = '{id}'",
-                self.dao
-            ))
-            .await
-            .unwrap();
+        let sql = format!(
+            "insert into proposals (id, author_id, dao_id, title) select '{id}', owner_id, id, 'x' from daos where id = '{}';
+             update proposals set status = 'active', rules = '{rules}', federated_ap_id = 'https://hub.example/ap/proposals/{id}',
+                 voting_opens_at = now() - interval '1 hour', voting_closes_at = now() + interval '1 hour' where id = '{id}'",
+            self.dao
+        );
+        self.db.write(&Caller::Hub, async |tx| tx.script(&sql).await).await.unwrap();
         id
     }
 

@@ -10,7 +10,7 @@ use crate::base::{Result, text};
 use crate::db::Tx;
 use crate::domains::social::actors as people;
 use crate::domains::social::limits::{self, Deed};
-use crate::domains::social::{follows, wire};
+use crate::domains::social::{blocks, wire};
 use crate::fed::actors::{self, Local};
 use crate::fed::outbox;
 use crate::fed::vocab;
@@ -38,7 +38,7 @@ pub async fn on_join(tx: &mut Tx, heard: &Incoming) -> Result<Applied> {
         }
         wire::private(&voice, &other, said)
     };
-    if follows::is_blocked(tx, &voice, &other).await? {
+    if blocks::is_between(tx, &voice, &other).await? {
         return Ok(Applied::Refused("blocked"));
     }
     if daos::membership(tx, dao.id, person).await?.is_some() {
@@ -105,7 +105,7 @@ pub async fn on_invited(tx: &mut Tx, heard: &Incoming) -> Result<Applied> {
     let Some(other) = people::by_id(tx, heard.author.id).await? else {
         return Ok(Applied::Refused("unknown_actor"));
     };
-    if follows::is_blocked(tx, &me, &other).await? {
+    if blocks::is_between(tx, &me, &other).await? {
         return Ok(Applied::Refused("blocked"));
     }
     if limits::take(tx, Deed::Follow, other.id).is_err() {
@@ -299,7 +299,7 @@ pub async fn on_message(tx: &mut Tx, heard: &Incoming) -> Result<Applied> {
     let Some(person) = Person::of(&other) else {
         return Ok(Applied::Refused("not_a_person"));
     };
-    if follows::is_blocked(tx, &voice, &other).await? {
+    if blocks::is_between(tx, &voice, &other).await? {
         return Ok(Applied::Refused("blocked"));
     }
     if limits::take(tx, Deed::Follow, other.id).is_err() {

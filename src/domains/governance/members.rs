@@ -11,7 +11,7 @@ use crate::base::{Amount, Error, Result, clock, text};
 use crate::db::{Bind, Statement, Tx};
 use crate::domains::social::actors::{self as people, Known, speaker};
 use crate::domains::social::limits::{self, Deed};
-use crate::domains::social::{follows, wire};
+use crate::domains::social::{blocks, wire};
 use crate::events;
 use crate::fed::actors::{self, Local, time};
 use crate::fed::outbox::{self, Outgoing};
@@ -91,7 +91,7 @@ pub async fn application(tx: &mut Tx, dao: Uuid, person: Person) -> Result<Optio
         .bind(Bind::Uuid(dao))
         .sql(format!(" and a.{column} = "))
         .bind(Bind::Uuid(id));
-    one(tx, select).await
+    tx.hub_one(select).await
 }
 
 /// The same by the address of what was said.
@@ -100,16 +100,7 @@ pub async fn application_by_uri(tx: &mut Tx, uri: &str) -> Result<Option<Applica
         "select to_jsonb(a) from public.dao_applications a where a.federated_ap_id = ",
     );
     select.text(uri);
-    one(tx, select).await
-}
-
-async fn one(tx: &mut Tx, select: Statement<Nullable<Jsonb>>) -> Result<Option<Application>> {
-    let rows: Vec<Option<Value>> = tx.as_hub(async |tx| tx.load(select.clone()).await).await?;
-    rows.into_iter()
-        .flatten()
-        .next()
-        .map(|row| serde_json::from_value(row).map_err(Error::broken))
-        .transpose()
+    tx.hub_one(select).await
 }
 
 /// Bring an application to a state.
@@ -266,7 +257,7 @@ pub async fn invite(tx: &mut Tx, input: Invite) -> Result<Value> {
         }
         Person::Actor(_) => {
             let voice = daos::voice(tx, &dao).await?.ok_or_else(not_public)?;
-            if follows::is_blocked(tx, &voice, &other).await? {
+            if blocks::is_between(tx, &voice, &other).await? {
                 return Err(Error::forbidden("dao.blocked", "One of you has blocked the other."));
             }
             let activity = json!({ "type": "Invite", "object": voice.uri, "target": other.uri });
@@ -306,7 +297,7 @@ pub async fn admit(tx: &mut Tx, input: Admit) -> Result<Value> {
             Statement::new("select to_jsonb(a) from public.dao_applications a where a.id = ");
         select.bind(Bind::Uuid(id)).sql(" for update");
         let missing = || Error::missing("dao.no_application", "Nobody has asked that.");
-        let application = one(tx, select).await?.ok_or_else(missing)?;
+        let application: Application = tx.hub_one(select).await?.ok_or_else(missing)?;
         let dao = daos::by_id(tx, application.dao_id).await?.ok_or_else(missing)?;
         daos::officer(tx, &dao).await?;
         if application.state != "pending" || application.direction != "join" {
