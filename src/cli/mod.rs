@@ -111,7 +111,9 @@ enum Command {
     #[command(subcommand)]
     Receipt(receipt::Receipt),
     /// Count a DAO's vote again from what it serves; exit code 1 when it is not as told
-    #[command(after_help = "Example: made-open recount https://hub.example/ap/proposals/0197b0a2-… --json")]
+    #[command(
+        after_help = "Example: made-open recount https://hub.example/ap/proposals/0197b0a2-… --json"
+    )]
     Recount(recount::Recount),
     /// Settings: show, check, docs
     #[command(subcommand)]

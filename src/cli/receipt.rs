@@ -90,7 +90,10 @@ impl Verify {
                 true => "the key you trust",
                 false => "the key in the file",
             };
-            print(&format!("{} signed with {whence}: {}", party.actor, party.key))?;
+            print(&format!(
+                "{} signed with {whence}: {}",
+                party.actor, party.key
+            ))?;
         }
         note(match proved.shows {
             "identity" => "It holds together, and those whom you named signed it.",

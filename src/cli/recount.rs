@@ -55,10 +55,15 @@ impl Recount {
         let question =
             Question::read(&document).map_err(|why| exit::usage(format!("{}: {why}", self.url)))?;
         let Some(ballots) = question.ballots.clone() else {
-            return Err(exit::refused("The ballots are secret: only the result is served."));
+            return Err(exit::refused(
+                "The ballots are secret: only the result is served.",
+            ));
         };
         if question.id != self.url && !trust::same_origin(&question.id, &self.url) {
-            return Err(exit::usage(format!("{} is not where it says to be.", self.url)));
+            return Err(exit::usage(format!(
+                "{} is not where it says to be.",
+                self.url
+            )));
         }
         let dao = question.dao.clone();
         let by_dao = reader.proof(&document, &dao).await;
@@ -150,10 +155,14 @@ impl Reader {
             max_bytes: LONGEST,
             deadline: DEADLINE,
         };
-        let reply = self.peers.send(request).await.map_err(|failure| match failure {
-            Failure::Refused(refused) => exit::refused(format!("{place}: {refused}")),
-            failure => exit::not_reachable(format!("{place}: {failure}")),
-        })?;
+        let reply = self
+            .peers
+            .send(request)
+            .await
+            .map_err(|failure| match failure {
+                Failure::Refused(refused) => exit::refused(format!("{place}: {refused}")),
+                failure => exit::not_reachable(format!("{place}: {failure}")),
+            })?;
         if reply.status != 200 {
             return Err(exit::not_reachable(format!(
                 "{place} answers with {}",

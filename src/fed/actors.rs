@@ -165,10 +165,19 @@ pub async fn document(tx: &mut Tx, actor: &Local) -> Result<Value> {
     let domain = domain(tx)?;
     let base = base(tx)?;
     let mut document = write(actor, &keys, &domain, &base)?;
-    if let (Some(told), "dao", Some(row)) = (document.as_object_mut(), actor.kind.as_str(), actor.row_id) {
+    if let (Some(told), "dao", Some(row)) =
+        (document.as_object_mut(), actor.kind.as_str(), actor.row_id)
+    {
         let mut more = Statement::<Nullable<Jsonb>>::new("select hub.dao_document(");
-        more.bind(Bind::Uuid(row)).sql(", ").text(&actor.uri).sql(")");
-        told.extend(tx.hub_one::<Map<String, Value>>(more).await?.unwrap_or_default());
+        more.bind(Bind::Uuid(row))
+            .sql(", ")
+            .text(&actor.uri)
+            .sql(")");
+        told.extend(
+            tx.hub_one::<Map<String, Value>>(more)
+                .await?
+                .unwrap_or_default(),
+        );
     }
     Ok(document)
 }

@@ -201,7 +201,10 @@ impl Node {
     }
 
     /// Everything that is shown there, each domain's part.
-    pub fn all_shows<'a>(&self, path: &'a str) -> impl Iterator<Item = &'static Shows> + use<'_, 'a> {
+    pub fn all_shows<'a>(
+        &self,
+        path: &'a str,
+    ) -> impl Iterator<Item = &'static Shows> + use<'_, 'a> {
         self.domains
             .iter()
             .flat_map(|domain| domain.shows)

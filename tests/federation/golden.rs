@@ -106,7 +106,8 @@ impl Mask {
             }
             "version" if text == env!("CARGO_PKG_VERSION") => return "…".to_owned(),
             "mo:ballotsDigest" => return "z…".to_owned(),
-            "published" | "updated" | "deleted" | "endTime" | "closed" | "mo:startTime" | "mo:snapshotAt" => {
+            "published" | "updated" | "deleted" | "endTime" | "closed" | "mo:startTime"
+            | "mo:snapshotAt" => {
                 assert!(
                     text.ends_with('Z') && chrono::DateTime::parse_from_rfc3339(text).is_ok(),
                     "{text}"

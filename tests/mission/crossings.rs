@@ -59,7 +59,9 @@ async fn an_acceptance_that_crosses_with_a_withdrawal_or_a_counter_binds() {
         if let Some(newer) = newer {
             stands(b, &newer, "rejected").await;
             let reason = b
-                .text(&format!("select reason from exchanges where id = '{newer}'"))
+                .text(&format!(
+                    "select reason from exchanges where id = '{newer}'"
+                ))
                 .await;
             assert_eq!(reason.as_deref(), Some("already_accepted"));
             a.counts(

@@ -25,7 +25,10 @@ async fn a_declaration_is_said_changed_expires_and_is_taken_back() {
     let there = market
         .bruno
         .person
-        .reads(&b.hub, &format!("/rest/v1/declarations?federated_ap_id=eq.{uri}"))
+        .reads(
+            &b.hub,
+            &format!("/rest/v1/declarations?federated_ap_id=eq.{uri}"),
+        )
         .await;
     let there = &there[0];
     for (column, value) in [
@@ -47,24 +50,54 @@ async fn a_declaration_is_said_changed_expires_and_is_taken_back() {
     let note = a.ask(&uri).await.json();
     assert_eq!(note["type"], "Note");
     assert_eq!(note["mo:kind"], "mo:Declaration");
-    assert_eq!((&note["purpose"], &note["unitBased"]), (&json!("offer"), &json!(false)));
+    assert_eq!(
+        (&note["purpose"], &note["unitBased"]),
+        (&json!("offer"), &json!(false))
+    );
     assert_eq!(note["publishes"]["action"], "deliverService");
-    assert_eq!(note["publishes"]["resourceQuantity"], json!({ "hasUnit": "hour", "hasNumericalValue": "1.5" }));
-    assert_eq!(note["reciprocal"]["resourceConformsTo"], "https://w3id.org/made-open/hub/v1#TimeCredit");
+    assert_eq!(
+        note["publishes"]["resourceQuantity"],
+        json!({ "hasUnit": "hour", "hasNumericalValue": "1.5" })
+    );
+    assert_eq!(
+        note["reciprocal"]["resourceConformsTo"],
+        "https://w3id.org/made-open/hub/v1#TimeCredit"
+    );
     assert_eq!(note["mo:status"], "open");
-    assert!(note["content"].as_str().unwrap().contains("1.5 hours"), "{note}");
-    assert!(note["content"].as_str().unwrap().contains("<em>wheels</em>"), "{note}");
+    assert!(
+        note["content"].as_str().unwrap().contains("1.5 hours"),
+        "{note}"
+    );
+    assert!(
+        note["content"]
+            .as_str()
+            .unwrap()
+            .contains("<em>wheels</em>"),
+        "{note}"
+    );
     assert!(note["proof"]["proofValue"].is_string());
 
     // Only its owner changes it, and others see it.
-    a.changes(&market.alice, "declarations", &row, json!({ "title": "mend bikes and prams" }))
-        .await;
-    b.counts("select count(*) from declarations where title like '%prams%'", 1)
-        .await;
+    a.changes(
+        &market.alice,
+        "declarations",
+        &row,
+        json!({ "title": "mend bikes and prams" }),
+    )
+    .await;
+    b.counts(
+        "select count(*) from declarations where title like '%prams%'",
+        1,
+    )
+    .await;
     let patch = market
         .bruno
         .person
-        .ask(&b.hub, Method::PATCH, &format!("/rest/v1/declarations?federated_ap_id=eq.{uri}"))
+        .ask(
+            &b.hub,
+            Method::PATCH,
+            &format!("/rest/v1/declarations?federated_ap_id=eq.{uri}"),
+        )
         .json(&json!({ "title": "mine" }))
         .header("Prefer", "return=representation")
         .send()
@@ -76,7 +109,14 @@ async fn a_declaration_is_said_changed_expires_and_is_taken_back() {
     let answer = market
         .alice
         .person
-        .ask(&a.hub, Method::PATCH, &format!("/rest/v1/declarations?id=eq.{}", row["id"].as_str().unwrap()))
+        .ask(
+            &a.hub,
+            Method::PATCH,
+            &format!(
+                "/rest/v1/declarations?id=eq.{}",
+                row["id"].as_str().unwrap()
+            ),
+        )
         .json(&json!({ "federated_ap_id": "https://elsewhere.example/1" }))
         .send()
         .await
@@ -95,8 +135,13 @@ async fn a_declaration_is_said_changed_expires_and_is_taken_back() {
     is_declared(a, &uri, "expired").await;
     is_declared(b, &uri, "expired").await;
     // And begun anew.
-    a.changes(&market.alice, "declarations", &row, json!({ "status": "active", "expires_at": null }))
-        .await;
+    a.changes(
+        &market.alice,
+        "declarations",
+        &row,
+        json!({ "status": "active", "expires_at": null }),
+    )
+    .await;
     is_declared(b, &uri, "active").await;
 
     a.deletes(&market.alice, "declarations", &row).await;

@@ -39,7 +39,10 @@ struct Dice(u64);
 
 impl Dice {
     fn roll(&mut self, sides: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         usize::try_from(self.0 >> 33).unwrap() % sides
     }
 }
@@ -68,7 +71,10 @@ async fn settled(market: &Market, seed: u64) {
         if waiting == 0 {
             return;
         }
-        assert!(start.elapsed().as_secs() < 90, "seed {seed}: {waiting} are still under way");
+        assert!(
+            start.elapsed().as_secs() < 90,
+            "seed {seed}: {waiting} are still under way"
+        );
         tokio::time::sleep(std::time::Duration::from_millis(300)).await;
     }
 }
@@ -91,7 +97,11 @@ async fn ten_seeds_of_trouble_end_equal_on_both_hubs() {
         for uri in all.drain(..2) {
             let made = market
                 .b
-                .rpc(&market.bruno.person, "exchanges_propose", json!({ "declaration": uri }))
+                .rpc(
+                    &market.bruno.person,
+                    "exchanges_propose",
+                    json!({ "declaration": uri }),
+                )
                 .await;
             pairs.push((id(&made), made["offer"].as_str().unwrap().to_owned()));
         }
@@ -102,7 +112,11 @@ async fn ten_seeds_of_trouble_end_equal_on_both_hubs() {
         let fatal = dice.roll(9);
         for step in 0..9 {
             if step == fatal {
-                let hub = if dice.roll(2) == 0 { &mut market.a } else { &mut market.b };
+                let hub = if dice.roll(2) == 0 {
+                    &mut market.a
+                } else {
+                    &mut market.b
+                };
                 hub.kill();
                 hub.restart();
             }
@@ -110,14 +124,37 @@ async fn ten_seeds_of_trouble_end_equal_on_both_hubs() {
             let (his, hers) = (pairs[which].0.clone(), hers[which].clone());
             let verdict = ["fulfilled", "fulfilled", "cancelled", "disputed"][dice.roll(4)];
             let (hub, who, action, input) = match dice.roll(8) {
-                0 | 1 | 2 => (&market.a, &market.alice, "exchanges_accept", json!({ "id": hers })),
-                3 => (&market.b, &market.bruno, "exchanges_withdraw", json!({ "id": his })),
-                4 | 5 => (&market.a, &market.alice, "exchanges_confirm", json!({ "id": hers, "verdict": verdict })),
-                _ => (&market.b, &market.bruno, "exchanges_confirm", json!({ "id": his, "verdict": verdict })),
+                0 | 1 | 2 => (
+                    &market.a,
+                    &market.alice,
+                    "exchanges_accept",
+                    json!({ "id": hers }),
+                ),
+                3 => (
+                    &market.b,
+                    &market.bruno,
+                    "exchanges_withdraw",
+                    json!({ "id": his }),
+                ),
+                4 | 5 => (
+                    &market.a,
+                    &market.alice,
+                    "exchanges_confirm",
+                    json!({ "id": hers, "verdict": verdict }),
+                ),
+                _ => (
+                    &market.b,
+                    &market.bruno,
+                    "exchanges_confirm",
+                    json!({ "id": his, "verdict": verdict }),
+                ),
             };
             // What cannot be said now is refused, and nothing else.
             let (status, body) = hub.tries(&who.person, action, input).await;
-            assert!(status == 200 || status == 409, "seed {seed}: {action}: {status} {body}");
+            assert!(
+                status == 200 || status == 409,
+                "seed {seed}: {action}: {status} {body}"
+            );
             tokio::time::sleep(std::time::Duration::from_millis(dice.roll(400) as u64)).await;
         }
         settled(&market, seed).await;
@@ -143,7 +180,10 @@ async fn ten_seeds_of_trouble_end_equal_on_both_hubs() {
         )
         .await;
     }
-    let done = market.b.count("select count(*) from exchanges where status = 'completed'").await;
+    let done = market
+        .b
+        .count("select count(*) from exchanges where status = 'completed'")
+        .await;
     assert!(done > 0, "no seed came to an end");
     books_balance_of_what_is_over(&market).await;
 }

@@ -34,7 +34,11 @@ impl Scene {
 
     /// Alice declares something.
     async fn declares(&self, row: Value) -> String {
-        let row = self.alice.person.adds(&self.hub.hub, "declarations", row).await;
+        let row = self
+            .alice
+            .person
+            .adds(&self.hub.hub, "declarations", row)
+            .await;
         row["federated_ap_id"].as_str().unwrap().to_owned()
     }
 
@@ -43,7 +47,9 @@ impl Scene {
         let told = who.send(&self.hub.shared_inbox(), activity).await;
         assert_eq!(told.status, 202, "{}", told.body);
         let uri = activity["id"].as_str().unwrap();
-        let query = format!("select state || ' ' || coalesce(reason, '') from ap_received where uri = '{uri}' and state <> 'waiting'");
+        let query = format!(
+            "select state || ' ' || coalesce(reason, '') from ap_received where uri = '{uri}' and state <> 'waiting'"
+        );
         self.hub
             .until("it is heard", async || self.hub.text(&query).await)
             .await
@@ -71,7 +77,10 @@ impl Scene {
             agreement["stipulatesReciprocal"] = json!({ "type": "Commitment", "satisfies": format!("{uri}#reciprocal"),
                 "resourceQuantity": amount(price) });
         }
-        who.proved(&who.activity("Offer", json!({ "to": [self.alice.actor], "object": agreement, "content": "<p>Please</p>" })))
+        who.proved(&who.activity(
+            "Offer",
+            json!({ "to": [self.alice.actor], "object": agreement, "content": "<p>Please</p>" }),
+        ))
     }
 
     async fn exchanges(&self) -> i64 {
@@ -92,7 +101,12 @@ async fn what_is_no_offer_leaves_no_row_and_is_answered_once() {
     let over_row = scene.alice.person.reads(&scene.hub.hub, &query).await;
     scene
         .hub
-        .changes(&scene.alice, "declarations", &over_row[0], json!({ "status": "withdrawn" }))
+        .changes(
+            &scene.alice,
+            "declarations",
+            &over_row[0],
+            json!({ "status": "withdrawn" }),
+        )
         .await;
 
     let fine = |price| scene.offer(&scene.carol, &uri, "2", price);
@@ -114,12 +128,46 @@ async fn what_is_no_offer_leaves_no_row_and_is_answered_once() {
         (with(amount, json!("2.00001")), "wrong_quantity"),
         (with(amount, json!("1e1")), "wrong_quantity"),
         (with(amount, json!(2)), "wrong_quantity"),
-        (with(amount, json!("99999999999999999999")), "wrong_quantity"),
-        (with("/object/stipulates/resourceQuantity/hasUnit", json!("kilogram")), "wrong_unit"),
-        (with("/object/stipulatesReciprocal/resourceQuantity/hasUnit", json!("one")), "wrong_unit"),
-        (with("/object/stipulates/satisfies", json!(format!("{uri}#reciprocal"))), "wrong_quantity"),
-        (with("/object/stipulates/satisfies", json!(format!("{}/ap/declarations/{}#primary", scene.hub.public, uuid::Uuid::now_v7()))), "not_active"),
-        (scene.offer(&scene.carol, &over, "2", Some("2")), "not_active"),
+        (
+            with(amount, json!("99999999999999999999")),
+            "wrong_quantity",
+        ),
+        (
+            with(
+                "/object/stipulates/resourceQuantity/hasUnit",
+                json!("kilogram"),
+            ),
+            "wrong_unit",
+        ),
+        (
+            with(
+                "/object/stipulatesReciprocal/resourceQuantity/hasUnit",
+                json!("one"),
+            ),
+            "wrong_unit",
+        ),
+        (
+            with(
+                "/object/stipulates/satisfies",
+                json!(format!("{uri}#reciprocal")),
+            ),
+            "wrong_quantity",
+        ),
+        (
+            with(
+                "/object/stipulates/satisfies",
+                json!(format!(
+                    "{}/ap/declarations/{}#primary",
+                    scene.hub.public,
+                    uuid::Uuid::now_v7()
+                )),
+            ),
+            "not_active",
+        ),
+        (
+            scene.offer(&scene.carol, &over, "2", Some("2")),
+            "not_active",
+        ),
         (scene.carol.proved(&late), "expired"),
         (scene.carol.proved(&own), "expired"),
     ] {
@@ -132,7 +180,10 @@ async fn what_is_no_offer_leaves_no_row_and_is_answered_once() {
         assert_eq!(told.status, 202);
     }
     let said = scene.carol.peer.taken("Reject");
-    let mut objects: Vec<String> = said.iter().map(|it| it.json["object"].to_string()).collect();
+    let mut objects: Vec<String> = said
+        .iter()
+        .map(|it| it.json["object"].to_string())
+        .collect();
     objects.sort();
     let all = objects.len();
     objects.dedup();
@@ -144,7 +195,11 @@ async fn what_is_no_offer_leaves_no_row_and_is_answered_once() {
     // S-152, S-154: whoever is blocked gets no further.
     scene
         .hub
-        .rpc(&scene.alice.person, "blocks_set", json!({ "actor": scene.carol.id }))
+        .rpc(
+            &scene.alice.person,
+            "blocks_set",
+            json!({ "actor": scene.carol.id }),
+        )
         .await;
     let offer = fine(Some("2"));
     scene.tells(&scene.carol, &offer).await;
@@ -165,15 +220,25 @@ async fn only_the_parties_own_signed_words_move_an_exchange() {
     scene.tells(mallory, &undo).await;
     stands(hub, &hers, "proposed").await;
 
-    hub.rpc(&scene.alice.person, "exchanges_accept", json!({ "id": hers }))
-        .await;
+    hub.rpc(
+        &scene.alice.person,
+        "exchanges_accept",
+        json!({ "id": hers }),
+    )
+    .await;
     let accept = carol.peer.wait("Accept", 1).await.remove(0).json;
     assert_eq!(accept["object"], offer["id"]);
     let agreement = &accept["result"];
     assert_eq!(agreement["mo:status"], "accepted");
-    assert_eq!(agreement["stipulates"]["provider"], json!(scene.alice.actor));
+    assert_eq!(
+        agreement["stipulates"]["provider"],
+        json!(scene.alice.actor)
+    );
     assert_eq!(agreement["stipulates"]["receiver"], json!(carol.id));
-    assert_eq!(agreement["stipulatesReciprocal"]["provider"], json!(carol.id));
+    assert_eq!(
+        agreement["stipulatesReciprocal"]["provider"],
+        json!(carol.id)
+    );
     assert!(agreement["proof"]["proofValue"].is_string(), "{agreement}");
     // The two read it, and nobody else.
     let address = agreement["id"].as_str().unwrap();
@@ -194,7 +259,10 @@ async fn only_the_parties_own_signed_words_move_an_exchange() {
         document
     };
     let sends = async |who: &Actor, document: Value| {
-        let create = who.activity("Create", json!({ "to": [scene.alice.actor], "object": document }));
+        let create = who.activity(
+            "Create",
+            json!({ "to": [scene.alice.actor], "object": document }),
+        );
         let came = scene.tells(who, &create).await;
         (came, create)
     };
@@ -209,8 +277,12 @@ async fn only_the_parties_own_signed_words_move_an_exchange() {
         receipt(carol, &same),
         forged,
         others,
-        carol.proved(&receipt(carol, &|it| it["fulfills"] = json!([format!("{address}#primary")]))),
-        carol.proved(&receipt(carol, &|it| it["resourceQuantity"]["hasNumericalValue"] = json!("1"))),
+        carol.proved(&receipt(carol, &|it| {
+            it["fulfills"] = json!([format!("{address}#primary")])
+        })),
+        carol.proved(&receipt(carol, &|it| {
+            it["resourceQuantity"]["hasNumericalValue"] = json!("1")
+        })),
         carol.proved(&receipt(carol, &|it| it["provider"] = json!(mallory.id))),
         carol.proved(&receipt(carol, &|it| it["mo:verdict"] = json!("whatever"))),
         carol.proved(&receipt(carol, &|it| it["mo:version"] = json!(0))),
@@ -222,23 +294,33 @@ async fn only_the_parties_own_signed_words_move_an_exchange() {
     }
     let (came, _) = sends(
         carol,
-        carol.proved(&receipt(carol, &|it| it["context"] = json!(format!("{}/agreements/1", carol.peer.origin())))),
+        carol.proved(&receipt(carol, &|it| {
+            it["context"] = json!(format!("{}/agreements/1", carol.peer.origin()))
+        })),
     )
     .await;
     assert_eq!(came, "refused not_party");
     stands(hub, &hers, "accepted").await;
-    hub.counts("select count(*) from hub.deal_documents", 0).await;
+    hub.counts("select count(*) from hub.deal_documents", 0)
+        .await;
 
     // Somebody else writes the agreement anew: nothing.
     let mut theirs = agreement.clone();
     theirs["mo:status"] = json!("cancelled");
     theirs["id"] = json!(format!("{}/agreements/2", carol.peer.origin()));
     theirs["attributedTo"] = json!(carol.id);
-    let update = carol.activity("Update", json!({ "to": [scene.alice.actor], "object": carol.proved(&theirs) }));
+    let update = carol.activity(
+        "Update",
+        json!({ "to": [scene.alice.actor], "object": carol.proved(&theirs) }),
+    );
     assert_eq!(scene.tells(carol, &update).await, "refused not_party");
 
     // Her word: she disputes; an older word of hers changes nothing and she is told.
-    let (came, _) = sends(carol, carol.proved(&receipt(carol, &|it| it["mo:verdict"] = json!("disputed")))).await;
+    let (came, _) = sends(
+        carol,
+        carol.proved(&receipt(carol, &|it| it["mo:verdict"] = json!("disputed"))),
+    )
+    .await;
     assert_eq!(came, "done");
     stands(hub, &hers, "disputed").await;
     let (_, create) = sends(
@@ -251,11 +333,19 @@ async fn only_the_parties_own_signed_words_move_an_exchange() {
     .await;
     assert_eq!(scene.reason(carol, &create).await, "stale");
     stands(hub, &hers, "disputed").await;
-    let (came, _) = sends(carol, carol.proved(&receipt(carol, &|it| it["mo:version"] = json!(3)))).await;
+    let (came, _) = sends(
+        carol,
+        carol.proved(&receipt(carol, &|it| it["mo:version"] = json!(3))),
+    )
+    .await;
     assert_eq!(came, "done");
     stands(hub, &hers, "in_progress").await;
-    hub.rpc(&scene.alice.person, "exchanges_confirm", json!({ "id": hers, "verdict": "fulfilled" }))
-        .await;
+    hub.rpc(
+        &scene.alice.person,
+        "exchanges_confirm",
+        json!({ "id": hers, "verdict": "fulfilled" }),
+    )
+    .await;
     stands(hub, &hers, "completed").await;
     hub.counts("select count(*) from ledger_entries", 2).await;
     // Over is over.
@@ -284,14 +374,23 @@ async fn an_agreement_binds_only_as_it_was_offered() {
         "mo:skills": ["baking"], "mo:version": 3,
         "publishes": { "type": "Intent", "id": format!("{place}#primary"), "action": "transfer", "resourceQuantity": { "hasUnit": "one", "hasNumericalValue": "1" } },
     });
-    let create = carol.activity("Create", json!({ "to": [PUBLIC], "cc": [scene.alice.actor], "object": note }));
+    let create = carol.activity(
+        "Create",
+        json!({ "to": [PUBLIC], "cc": [scene.alice.actor], "object": note }),
+    );
     assert_eq!(scene.tells(carol, &create).await, "done");
     let row = scene
         .alice
         .person
-        .reads(&hub.hub, &format!("/rest/v1/declarations?federated_ap_id=eq.{place}"))
+        .reads(
+            &hub.hub,
+            &format!("/rest/v1/declarations?federated_ap_id=eq.{place}"),
+        )
         .await;
-    assert_eq!((&row[0]["title"], &row[0]["exchange_type"]), (&json!("Bread"), &json!("gift")));
+    assert_eq!(
+        (&row[0]["title"], &row[0]["exchange_type"]),
+        (&json!("Bread"), &json!("gift"))
+    );
     assert_eq!(row[0]["skills"], json!(["baking"]));
 
     // S-26: nobody else changes it, and it is read only here.
@@ -312,7 +411,11 @@ async fn an_agreement_binds_only_as_it_was_offered() {
     let patch = scene
         .alice
         .person
-        .ask(&hub.hub, reqwest::Method::PATCH, &format!("/rest/v1/declarations?federated_ap_id=eq.{place}"))
+        .ask(
+            &hub.hub,
+            reqwest::Method::PATCH,
+            &format!("/rest/v1/declarations?federated_ap_id=eq.{place}"),
+        )
         .json(&json!({ "title": "Mine" }))
         .send()
         .await
@@ -321,7 +424,11 @@ async fn an_agreement_binds_only_as_it_was_offered() {
     assert_eq!(hub.text(&stored).await, bytes, "a remote row is read only");
 
     let made = hub
-        .rpc(&scene.alice.person, "exchanges_propose", json!({ "declaration": place, "terms": "Today?" }))
+        .rpc(
+            &scene.alice.person,
+            "exchanges_propose",
+            json!({ "declaration": place, "terms": "Today?" }),
+        )
         .await;
     let his = id(&made);
     let offer = carol.peer.wait("Offer", 1).await.remove(0).json;
@@ -340,7 +447,10 @@ async fn an_agreement_binds_only_as_it_was_offered() {
         it
     };
     let accepts = |who: &Actor, result: Value| {
-        who.activity("Accept", json!({ "to": [scene.alice.actor], "object": offer["id"], "result": result }))
+        who.activity(
+            "Accept",
+            json!({ "to": [scene.alice.actor], "object": offer["id"], "result": result }),
+        )
     };
     let same = |_: &mut Value| {};
     let accept = accepts(mallory, mallory.proved(&agreement(mallory, &same)));
@@ -349,10 +459,18 @@ async fn an_agreement_binds_only_as_it_was_offered() {
         agreement(carol, &same),
         mallory.proved(&agreement(carol, &same)),
         carol.proved(&agreement(mallory, &same)),
-        carol.proved(&agreement(carol, &|it| it["stipulates"]["resourceQuantity"]["hasNumericalValue"] = json!("2"))),
-        carol.proved(&agreement(carol, &|it| it["stipulates"]["receiver"] = json!(mallory.id))),
-        carol.proved(&agreement(carol, &|it| it["mo:offerActivity"] = json!("https://elsewhere.example/1"))),
-        carol.proved(&agreement(carol, &|it| it["mo:need"] = json!("https://elsewhere.example/1"))),
+        carol.proved(&agreement(carol, &|it| {
+            it["stipulates"]["resourceQuantity"]["hasNumericalValue"] = json!("2")
+        })),
+        carol.proved(&agreement(carol, &|it| {
+            it["stipulates"]["receiver"] = json!(mallory.id)
+        })),
+        carol.proved(&agreement(carol, &|it| {
+            it["mo:offerActivity"] = json!("https://elsewhere.example/1")
+        })),
+        carol.proved(&agreement(carol, &|it| {
+            it["mo:need"] = json!("https://elsewhere.example/1")
+        })),
     ] {
         let accept = accepts(carol, result);
         assert_eq!(scene.tells(carol, &accept).await, "done");
@@ -360,7 +478,10 @@ async fn an_agreement_binds_only_as_it_was_offered() {
     }
     stands(hub, &his, "proposed").await;
     let right = carol.proved(&agreement(carol, &same));
-    assert_eq!(scene.tells(carol, &accepts(carol, right.clone())).await, "done");
+    assert_eq!(
+        scene.tells(carol, &accepts(carol, right.clone())).await,
+        "done"
+    );
     stands(hub, &his, "accepted").await;
     assert_eq!(scene.tells(carol, &accepts(carol, right)).await, "repeated");
     let second = accepts(carol, carol.proved(&agreement(carol, &same)));

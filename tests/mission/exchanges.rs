@@ -8,7 +8,8 @@ use crate::support::hubs::Hub;
 /// The ways of exchanging: the row, and what is booked.
 fn ways() -> Vec<(&'static str, Value, Option<&'static str>)> {
     let row = |way: &str, more: Value| {
-        let mut row = json!({ "decl_type": "offer", "title": format!("By {way}"), "exchange_type": way });
+        let mut row =
+            json!({ "decl_type": "offer", "title": format!("By {way}"), "exchange_type": way });
         row.as_object_mut()
             .unwrap()
             .extend(more.as_object().unwrap().clone());
@@ -248,11 +249,7 @@ async fn a_need_is_answered_and_who_needs_pays_the_hours() {
         .declares(json!({ "decl_type": "need", "title": "Help fixing a bike", "exchange_type": "time_banking", "quantity": "1.5",
             "unit": "hour", "skills": ["bike repair"] }))
         .await;
-    let own = b
-        .hub
-        .database
-        .name
-        .clone();
+    let own = b.hub.database.name.clone();
     drop(own);
     let offer = declares(
         b,
@@ -342,7 +339,10 @@ async fn two_of_one_hub_have_one_row_and_sign_the_same_documents() {
             json!({ "declaration": uri }),
         )
         .await;
-    assert_eq!((status, &body["code"]), (409, &json!("exchange.not_active")));
+    assert_eq!(
+        (status, &body["code"]),
+        (409, &json!("exchange.not_active"))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -373,7 +373,10 @@ async fn s_137_of_two_acceptances_at_once_one_wins() {
     assert_eq!(statuses, [200, 409, 409]);
     market
         .a
-        .counts("select count(*) from exchanges where status = 'accepted'", 1)
+        .counts(
+            "select count(*) from exchanges where status = 'accepted'",
+            1,
+        )
         .await;
     market.is_quiet().await;
 }
@@ -381,9 +384,7 @@ async fn s_137_of_two_acceptances_at_once_one_wins() {
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_promises_more_hours_than_he_may() {
     let market = Market::open_with(&[("MADE_OPEN_TIME_CREDIT_LIMIT", "3")]).await;
-    let ask = |hours: u32| {
-        json!({ "decl_type": "offer", "title": format!("{hours} hours"), "exchange_type": "time_banking", "quantity": hours, "unit": "hour" })
-    };
+    let ask = |hours: u32| json!({ "decl_type": "offer", "title": format!("{hours} hours"), "exchange_type": "time_banking", "quantity": hours, "unit": "hour" });
     let two = market.declares(ask(2)).await;
     let other = market.declares(ask(2)).await;
     let (his, hers) = market.offers(json!({ "declaration": two })).await;
@@ -401,10 +402,7 @@ async fn nobody_promises_more_hours_than_he_may() {
         (409, &json!("ledger.over_limit")),
         "{body}"
     );
-    market
-        .b
-        .counts("select count(*) from exchanges", 1)
-        .await;
+    market.b.counts("select count(*) from exchanges", 1).await;
     // What was refused is free again.
     market
         .a
@@ -440,8 +438,10 @@ async fn s_137_the_stock_of_a_listing_is_promised_given_back_and_sold_out() {
     )
     .await;
     let left = async |quantity: &str| {
-        let wanted = format!("select count(*) from listings where federated_ap_id = '{uri}' \
-            and coalesce(raw #>> '{{publishes,availableQuantity,hasNumericalValue}}', '-') = '{quantity}'");
+        let wanted = format!(
+            "select count(*) from listings where federated_ap_id = '{uri}' \
+            and coalesce(raw #>> '{{publishes,availableQuantity,hasNumericalValue}}', '-') = '{quantity}'"
+        );
         b.counts(&wanted, 1).await;
     };
     left("2").await;
@@ -459,7 +459,11 @@ async fn s_137_the_stock_of_a_listing_is_promised_given_back_and_sold_out() {
             json!({ "listing": uri, "quantity": 3 }),
         )
         .await;
-    assert_eq!((status, &body["code"]), (409, &json!("exchange.over_stock")), "{body}");
+    assert_eq!(
+        (status, &body["code"]),
+        (409, &json!("exchange.over_stock")),
+        "{body}"
+    );
     let accept = |id: &str| {
         let input = json!({ "id": id });
         let (hub, who) = (a, &market.alice.person);
@@ -519,16 +523,33 @@ async fn s_137_the_stock_of_a_listing_is_promised_given_back_and_sold_out() {
 async fn hours_of_a_service_are_bought_for_time_and_by_the_hour() {
     let market = Market::open().await;
     for (price, quantity, due) in [
-        (json!({ "price_type": "hourly", "price_amount": 15, "price_currency": "EUR" }), "3", "45.00"),
-        (json!({ "price_type": "time_credit", "price_amount": 2, "price_currency": "TIME" }), "1", "2"),
+        (
+            json!({ "price_type": "hourly", "price_amount": 15, "price_currency": "EUR" }),
+            "3",
+            "45.00",
+        ),
+        (
+            json!({ "price_type": "time_credit", "price_amount": 2, "price_currency": "TIME" }),
+            "1",
+            "2",
+        ),
     ] {
         let mut row = json!({ "listing_type": "service", "title": "Gardening", "status": "active", "quantity": 10 });
-        row.as_object_mut().unwrap().extend(price.as_object().unwrap().clone());
-        let row = market.alice.person.adds(&market.a.hub, "listings", row).await;
+        row.as_object_mut()
+            .unwrap()
+            .extend(price.as_object().unwrap().clone());
+        let row = market
+            .alice
+            .person
+            .adds(&market.a.hub, "listings", row)
+            .await;
         let uri = row["federated_ap_id"].as_str().unwrap().to_owned();
         market
             .b
-            .counts(&format!("select count(*) from listings where federated_ap_id = '{uri}'"), 1)
+            .counts(
+                &format!("select count(*) from listings where federated_ap_id = '{uri}'"),
+                1,
+            )
             .await;
         let (his, hers) = market
             .agrees(json!({ "listing": uri, "quantity": quantity }))

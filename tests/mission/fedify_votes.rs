@@ -35,7 +35,10 @@ async fn fedify_sees_the_proposal_and_votes_in_the_poll() {
     assert_eq!(seen["attributedTo"], json!(dao.uri));
     assert!(seen["endTime"].is_string(), "{seen}");
     let options = seen["oneOf"].as_array().unwrap();
-    let names: Vec<_> = options.iter().map(|option| option["name"].as_str().unwrap()).collect();
+    let names: Vec<_> = options
+        .iter()
+        .map(|option| option["name"].as_str().unwrap())
+        .collect();
     assert_eq!(names, ["Yes", "No", "Abstain"]);
     let proof = fedify.does("verify", json!({ "url": uri })).await;
     assert_eq!(proof, json!({ "proof": true, "verified": true }));
@@ -45,12 +48,19 @@ async fn fedify_sees_the_proposal_and_votes_in_the_poll() {
             "actor": actor, "to": dao.uri, "object": { "id": format!("{actor}#votes/1"), "type": "Note", "name": name,
             "attributedTo": actor, "to": dao.uri, "inReplyTo": uri } })).await;
     }
-    hub.counts("select yes_voters * 10 + advisory_no::bigint from hub.tallies", 11).await;
+    hub.counts(
+        "select yes_voters * 10 + advisory_no::bigint from hub.tallies",
+        11,
+    )
+    .await;
     count_is_told(&hub).await;
     let update = fedify.took("Update", 1).await.pop().unwrap();
     assert_eq!(update["activity"]["object"]["votersCount"], 1, "{update}");
     time_passes(&hub, &asked).await;
     comes_to(&hub, &asked, "quorum_failed").await;
     let result = fedify.took("Create", 2).await.pop().unwrap();
-    assert_eq!(result["activity"]["object"]["mo:kind"], "mo:Result", "{result}");
+    assert_eq!(
+        result["activity"]["object"]["mo:kind"], "mo:Result",
+        "{result}"
+    );
 }

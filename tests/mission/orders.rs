@@ -38,7 +38,9 @@ impl Votes {
             format!("insert into users (id, email, name) values ('{owner}', 'o@example.org', 'o')"),
             format!("insert into daos (id, owner_id, name) values ('{dao}', '{owner}', 'Bikes')"),
         ] {
-            db.write(&Caller::Hub, async |tx| tx.script(&sql).await).await.unwrap();
+            db.write(&Caller::Hub, async |tx| tx.script(&sql).await)
+                .await
+                .unwrap();
         }
         let mut actors = Vec::new();
         for n in 0..4 {
@@ -46,7 +48,9 @@ impl Votes {
             let sql = format!(
                 "insert into ap_actors (id, uri, host) values ('{id}', 'https://p.example/{n}', 'p.example')"
             );
-            db.write(&Caller::Hub, async |tx| tx.script(&sql).await).await.unwrap();
+            db.write(&Caller::Hub, async |tx| tx.script(&sql).await)
+                .await
+                .unwrap();
             actors.push(id);
         }
         let stranger = actors.pop().unwrap();
@@ -55,7 +59,9 @@ impl Votes {
                 "insert into dao_members (dao_id, actor_id, role, voting_weight) values ('{dao}', '{id}', 'member', {}.5)",
                 n + 1
             );
-            db.write(&Caller::Hub, async |tx| tx.script(&sql).await).await.unwrap();
+            db.write(&Caller::Hub, async |tx| tx.script(&sql).await)
+                .await
+                .unwrap();
         }
         Self {
             database,
@@ -76,7 +82,10 @@ impl Votes {
                  voting_opens_at = now() - interval '1 hour', voting_closes_at = now() + interval '1 hour' where id = '{id}'",
             self.dao
         );
-        self.db.write(&Caller::Hub, async |tx| tx.script(&sql).await).await.unwrap();
+        self.db
+            .write(&Caller::Hub, async |tx| tx.script(&sql).await)
+            .await
+            .unwrap();
         id
     }
 
@@ -84,7 +93,11 @@ impl Votes {
         let (voter, minute, choice, name) = *vote;
         let actor = self.members.get(voter).copied().unwrap_or(self.stranger);
         let uri = format!("https://p.example/votes/{name}");
-        let at = chrono::Utc::now().date_naive().and_hms_opt(0, 0, 0).unwrap().and_utc()
+        let at = chrono::Utc::now()
+            .date_naive()
+            .and_hms_opt(0, 0, 0)
+            .unwrap()
+            .and_utc()
             - chrono::TimeDelta::days(2)
             + chrono::TimeDelta::minutes(minute);
         self.db
@@ -169,7 +182,10 @@ fn every_order_of_arrival_ends_the_same() {
                 // Said again, nothing changes.
                 for vote in order.iter().take(3) {
                     let again = votes.cast(proposal, vote).await;
-                    assert!(matches!(again.as_str(), "repeated" | "older" | "advisory"), "{again}");
+                    assert!(
+                        matches!(again.as_str(), "repeated" | "older" | "advisory"),
+                        "{again}"
+                    );
                 }
                 votes.outcome(proposal).await
             });
@@ -184,7 +200,10 @@ async fn the_first_ballot_stands_where_ballots_do_not_change() {
     let votes = Votes::new().await;
     let proposal = votes.open(false).await;
     assert_eq!(votes.cast(proposal, &(0, 5, "yes", 1)).await, "counted");
-    assert_eq!(votes.cast(proposal, &(0, 9, "no", 2)).await, "already_voted");
+    assert_eq!(
+        votes.cast(proposal, &(0, 9, "no", 2)).await,
+        "already_voted"
+    );
     assert_eq!(votes.cast(proposal, &(0, 5, "yes", 1)).await, "repeated");
     let outcome = votes.outcome(proposal).await;
     assert_eq!(outcome["sums"]["yes"], json!(1.5));
@@ -197,10 +216,18 @@ async fn r_24_the_same_vote_at_once_is_one() {
     let proposal = votes.open(true).await;
     let all = (0..20).map(|n| {
         let votes = votes.clone();
-        async move { votes.cast(proposal, &(n % 3, 5, "yes", (n % 3) as u32)).await }
+        async move {
+            votes
+                .cast(proposal, &(n % 3, 5, "yes", (n % 3) as u32))
+                .await
+        }
     });
     let came: Vec<String> = futures_util::future::join_all(all).await;
-    assert_eq!(came.iter().filter(|it| *it == "counted").count(), 3, "{came:?}");
+    assert_eq!(
+        came.iter().filter(|it| *it == "counted").count(),
+        3,
+        "{came:?}"
+    );
     let outcome = votes.outcome(proposal).await;
     assert_eq!(outcome["sums"]["yes_voters"], json!(3));
     assert_eq!(outcome["sums"]["yes"], json!(7.5));

@@ -41,43 +41,79 @@ async fn a_receipt_is_checked_without_a_hub() {
         b.hub.cli(&arguments, None)
     };
     let said: Value = serde_json::from_str(&verify(&of_b, &[]).unwrap()).unwrap();
-    assert_eq!((&said["valid"], &said["state"]), (&json!(true), &json!("completed")));
+    assert_eq!(
+        (&said["valid"], &said["state"]),
+        (&json!(true), &json!("completed"))
+    );
     assert_eq!(said["shows"], "consistency");
 
     // With keys from elsewhere it shows who it was.
     let key = |actor: &str| {
         let parties = said["parties"].as_array().unwrap();
-        let party = parties.iter().find(|party| party["actor"] == actor).unwrap();
+        let party = parties
+            .iter()
+            .find(|party| party["actor"] == actor)
+            .unwrap();
         format!("{actor}={}", party["key"].as_str().unwrap())
     };
     let (one, other) = (key(&market.alice.actor), key(&market.bruno.actor));
     let said: Value =
-        serde_json::from_str(&verify(&of_a, &["--trust", &one, "--trust", &other]).unwrap()).unwrap();
+        serde_json::from_str(&verify(&of_a, &["--trust", &one, "--trust", &other]).unwrap())
+            .unwrap();
     assert_eq!(said["shows"], "identity");
-    let swapped = format!("{}={}", market.alice.actor, other.rsplit('=').next().unwrap());
+    let swapped = format!(
+        "{}={}",
+        market.alice.actor,
+        other.rsplit('=').next().unwrap()
+    );
     let refused = verify(&of_a, &["--trust", &swapped]).unwrap_err();
-    assert!(refused.contains("exit status: 1") && refused.contains("\"valid\":false"), "{refused}");
-    assert!(verify(&of_a, &["--trust", "nonsense"]).unwrap_err().contains("exit status: 2"));
+    assert!(
+        refused.contains("exit status: 1") && refused.contains("\"valid\":false"),
+        "{refused}"
+    );
+    assert!(
+        verify(&of_a, &["--trust", "nonsense"])
+            .unwrap_err()
+            .contains("exit status: 2")
+    );
 
     // Whatever is changed, it does not hold any more.
     for (pointer, value) in [
-        ("/agreement/stipulates/resourceQuantity/hasNumericalValue", json!("2")),
-        ("/agreement/stipulatesReciprocal/resourceQuantity/hasNumericalValue", json!("1.00")),
-        ("/offer/object/stipulates/resourceQuantity/hasNumericalValue", json!("2")),
+        (
+            "/agreement/stipulates/resourceQuantity/hasNumericalValue",
+            json!("2"),
+        ),
+        (
+            "/agreement/stipulatesReciprocal/resourceQuantity/hasNumericalValue",
+            json!("1.00"),
+        ),
+        (
+            "/offer/object/stipulates/resourceQuantity/hasNumericalValue",
+            json!("2"),
+        ),
         ("/documents/0/mo:verdict", json!("cancelled")),
         ("/documents/1/attributedTo", json!(market.alice.actor)),
         ("/agreement/stipulates/provider", json!(market.bruno.actor)),
-        ("/actors/0/assertionMethod/0/publicKeyMultibase", of_b["actors"][1]["assertionMethod"][0]["publicKeyMultibase"].clone()),
+        (
+            "/actors/0/assertionMethod/0/publicKeyMultibase",
+            of_b["actors"][1]["assertionMethod"][0]["publicKeyMultibase"].clone(),
+        ),
     ] {
         let mut forged = of_b.clone();
-        *forged.pointer_mut(pointer).unwrap_or_else(|| panic!("{pointer}")) = value;
+        *forged
+            .pointer_mut(pointer)
+            .unwrap_or_else(|| panic!("{pointer}")) = value;
         let refused = verify(&forged, &[]).unwrap_err();
         assert!(refused.contains("\"valid\":false"), "{pointer}: {refused}");
     }
     // One document twice is not two.
     let mut doubled = of_b.clone();
     doubled["documents"][1] = doubled["documents"][0].clone();
-    assert!(verify(&doubled, &[]).unwrap_err().contains("two are of one party"));
+    assert!(
+        verify(&doubled, &[])
+            .unwrap_err()
+            .contains("two are of one party")
+    );
 
     // Agreement and receipts are for the two and nobody else.
     for address in [

@@ -46,7 +46,11 @@ impl Market {
     pub async fn agrees(&self, input: Value) -> (String, String) {
         let (his, hers) = self.offers(input).await;
         self.a
-            .rpc(&self.alice.person, "exchanges_accept", json!({ "id": hers }))
+            .rpc(
+                &self.alice.person,
+                "exchanges_accept",
+                json!({ "id": hers }),
+            )
             .await;
         stands(&self.b, &his, "accepted").await;
         (his, hers)

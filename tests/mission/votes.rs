@@ -21,8 +21,7 @@ pub async fn ended(hub: &Hub, id: &str) -> String {
 
 /// A draft by somebody, put to the vote; the row.
 pub async fn asks(hub: &Hub, who: &Member, dao: &Dao, title: &str, more: Value) -> Value {
-    let mut row =
-        json!({ "dao_id": dao.id, "title": title, "description": "Cost 180 EUR from the tool fund." });
+    let mut row = json!({ "dao_id": dao.id, "title": title, "description": "Cost 180 EUR from the tool fund." });
     row.as_object_mut()
         .unwrap()
         .extend(more.as_object().unwrap().clone());
@@ -94,7 +93,13 @@ async fn a_member_of_another_hub_votes_and_hears_the_result() {
     let ann = home.member("ann").await;
     let bob = away.member("bob").await;
     let fan = away.member("fan").await;
-    let dao = found(home, &ann, "Bikes", json!({ "quorum_pct": 25, "pass_threshold": 50 })).await;
+    let dao = found(
+        home,
+        &ann,
+        "Bikes",
+        json!({ "quorum_pct": 25, "pass_threshold": 50 }),
+    )
+    .await;
     joins(home, &ann, &dao, away, &bob).await;
     away.follows(&fan, &dao.uri).await;
 
@@ -107,37 +112,84 @@ async fn a_member_of_another_hub_votes_and_hears_the_result() {
     assert_eq!(question["name"], "#1 Buy a truing stand");
     assert_eq!(question["mo:rules"]["mo:eligibleVoters"], 2);
     assert_eq!(question["mo:rules"]["mo:quorum"], "0.25");
-    assert!(question["content"].as_str().unwrap().contains("ballots are public"));
+    assert!(
+        question["content"]
+            .as_str()
+            .unwrap()
+            .contains("ballots are public")
+    );
     assert!(is_proved(home, &question, &dao).await);
-    assert_eq!(home.ask(&uri).await.json(), question, "the same bytes each time");
+    assert_eq!(
+        home.ask(&uri).await.json(),
+        question,
+        "the same bytes each time"
+    );
 
     // It is there at the other hub, as a row for its members and among the posts for whoever follows.
-    let mirrored = format!("select id::text from proposals where federated_ap_id = '{uri}' and status = 'active'");
-    away.until("the proposal is known", async || away.text(&mirrored).await).await;
+    let mirrored = format!(
+        "select id::text from proposals where federated_ap_id = '{uri}' and status = 'active'"
+    );
+    away.until("the proposal is known", async || away.text(&mirrored).await)
+        .await;
     away.reads_post(&fan, "truing stand").await;
 
-    let cast = away.rpc(&bob.person, "votes_cast", json!({ "proposal": uri, "choice": "yes", "rationale": "We need it." })).await;
+    let cast = away
+        .rpc(
+            &bob.person,
+            "votes_cast",
+            json!({ "proposal": uri, "choice": "yes", "rationale": "We need it." }),
+        )
+        .await;
     assert_eq!(cast["state"], "sent");
     home.counts("select count(*) from votes where choice = 'yes' and attestation = 'proof' and ballot_index = 1", 1).await;
-    away.counts("select count(*) from votes where answer = 'recorded' and ballot_index = 1", 1).await;
-    let cast = home.rpc(&ann.person, "votes_cast", json!({ "proposal": asked["id"], "choice": "no" })).await;
-    assert_eq!((&cast["ballot_index"], &cast["weight"]), (&json!(2), &json!("1")));
+    away.counts(
+        "select count(*) from votes where answer = 'recorded' and ballot_index = 1",
+        1,
+    )
+    .await;
+    let cast = home
+        .rpc(
+            &ann.person,
+            "votes_cast",
+            json!({ "proposal": asked["id"], "choice": "no" }),
+        )
+        .await;
+    assert_eq!(
+        (&cast["ballot_index"], &cast["weight"]),
+        (&json!(2), &json!("1"))
+    );
     // She thinks again; her ballot stays where it is.
-    let cast = home.rpc(&ann.person, "votes_cast", json!({ "proposal": uri, "choice": "abstain" })).await;
+    let cast = home
+        .rpc(
+            &ann.person,
+            "votes_cast",
+            json!({ "proposal": uri, "choice": "abstain" }),
+        )
+        .await;
     assert_eq!(cast["ballot_index"], 2);
 
     count_is_told(home).await;
-    away.counts(&format!("select (tally ->> 'mo:voters')::bigint from proposals where federated_ap_id = '{uri}'"), 2).await;
+    away.counts(
+        &format!(
+            "select (tally ->> 'mo:voters')::bigint from proposals where federated_ap_id = '{uri}'"
+        ),
+        2,
+    )
+    .await;
 
     time_passes(home, &asked).await;
     let row = comes_to(home, &asked, "passed").await;
-    assert_eq!((&row["votes_yes"], &row["votes_no"], &row["votes_abstain"]), (&json!(1), &json!(0), &json!(1)));
+    assert_eq!(
+        (&row["votes_yes"], &row["votes_no"], &row["votes_abstain"]),
+        (&json!(1), &json!(0), &json!(1))
+    );
     assert_eq!(row["quorum_reached"], true);
     away.until("the result is known", async || {
         away.text(&format!("select 'x' from proposals where federated_ap_id = '{uri}' and status = 'passed' and ballots_digest is not null")).await
     })
     .await;
-    away.reads_post(&fan, "passed: 1 yes, 0 no, 1 abstain (100 % turnout)").await;
+    away.reads_post(&fan, "passed: 1 yes, 0 no, 1 abstain (100 % turnout)")
+        .await;
     let question = home.ask(&uri).await.json();
     assert_eq!(question["mo:status"], "passed");
     assert_eq!(question["mo:tally"]["mo:turnout"], "1");
@@ -159,26 +211,52 @@ async fn clicks_of_members_decide_and_clicks_of_others_are_told_beside() {
     let dao = found(&hub, &ann, "Bikes", json!({ "membership": "open" })).await;
     let peer = peers.peer("p1.peer.test");
     let (mel, ned) = (peer.person("mel"), peer.person("ned"));
-    assert_eq!(sends(&hub, &mel, &mel.activity("Join", json!({ "object": dao.uri }))).await, "done");
+    assert_eq!(
+        sends(
+            &hub,
+            &mel,
+            &mel.activity("Join", json!({ "object": dao.uri }))
+        )
+        .await,
+        "done"
+    );
     let asked = asks(&hub, &ann, &dao, "Paint it", json!({})).await;
     let uri = asked["uri"].as_str().unwrap();
     // Members get it without following.
     let create = peer.wait("Create", 1).await.remove(0).json;
     assert_eq!(create["object"]["id"], uri);
 
-    assert_eq!(sends(&hub, &mel, &click(&mel, uri, &dao.uri, "Yes")).await, "done");
-    assert_eq!(sends(&hub, &ned, &click(&ned, uri, &dao.uri, "No")).await, "done");
+    assert_eq!(
+        sends(&hub, &mel, &click(&mel, uri, &dao.uri, "Yes")).await,
+        "done"
+    );
+    assert_eq!(
+        sends(&hub, &ned, &click(&ned, uri, &dao.uri, "No")).await,
+        "done"
+    );
     // The second click of each changes nothing.
-    assert_eq!(sends(&hub, &mel, &click(&mel, uri, &dao.uri, "No")).await, "done");
-    assert_eq!(sends(&hub, &ned, &click(&ned, uri, &dao.uri, "Yes")).await, "done");
+    assert_eq!(
+        sends(&hub, &mel, &click(&mel, uri, &dao.uri, "No")).await,
+        "done"
+    );
+    assert_eq!(
+        sends(&hub, &ned, &click(&ned, uri, &dao.uri, "Yes")).await,
+        "done"
+    );
     count_is_told(&hub).await;
     let update = peer.wait("Update", 1).await.remove(0).json;
     let question = &update["object"];
     assert_eq!(question["oneOf"][0]["replies"]["totalItems"], 1);
     assert_eq!(question["oneOf"][1]["replies"]["totalItems"], 0);
     assert_eq!(question["votersCount"], 1);
-    assert_eq!(question["mo:tally"]["mo:advisory"], json!({ "mo:yes": 0, "mo:no": 1, "mo:abstain": 0 }));
-    assert_eq!(question["content"], create["object"]["content"], "no word of it changes");
+    assert_eq!(
+        question["mo:tally"]["mo:advisory"],
+        json!({ "mo:yes": 0, "mo:no": 1, "mo:abstain": 0 })
+    );
+    assert_eq!(
+        question["content"], create["object"]["content"],
+        "no word of it changes"
+    );
     assert!(question["updated"].as_str() > create["object"]["updated"].as_str());
 
     // Who clicked is told by a pseudonym (R36).
@@ -186,7 +264,12 @@ async fn clicks_of_members_decide_and_clicks_of_others_are_told_beside() {
     assert!(!ballots.body.contains(&mel.id), "{}", ballots.body);
     let ballot = &ballots.json()["orderedItems"][0];
     assert_eq!(ballot["mo:attestation"], "http-signature");
-    assert!(ballot["object"]["attributedTo"].as_str().unwrap().starts_with(&format!("{uri}#voter-")));
+    assert!(
+        ballot["object"]["attributedTo"]
+            .as_str()
+            .unwrap()
+            .starts_with(&format!("{uri}#voter-"))
+    );
     // Other members of this hub do not see whose it is either.
     let rows = ann.person.reads(&hub.hub, "/rest/v1/votes").await;
     assert_eq!(rows, json!([]));
@@ -198,25 +281,84 @@ async fn s_45_no_vote_counts_twice_late_or_from_outside() {
     let hub = Hub::start("a", &peers.resolve(), &[]).await;
     let ann = hub.member("ann").await;
     let dan = hub.member("dan").await;
-    let dao = found(&hub, &ann, "Bikes", json!({ "membership": "open", "change_vote": false })).await;
+    let dao = found(
+        &hub,
+        &ann,
+        "Bikes",
+        json!({ "membership": "open", "change_vote": false }),
+    )
+    .await;
     let peer = peers.peer("p1.peer.test");
     let mel = peer.actor("Person", "mel", crate::support::peer::Keys::fresh(), json!({
         "generator": { "type": "Application", "implements": [{ "type": "Link", "href": "https://w3id.org/made-open/hub/v1" }] } }));
-    assert_eq!(sends(&hub, &mel, &mel.activity("Join", json!({ "object": dao.uri }))).await, "done");
-    let draft = ann.person.adds(&hub.hub, "proposals", json!({ "dao_id": dao.id, "title": "Later" })).await;
-    let (status, _) = hub.tries(&ann.person, "votes_cast", json!({ "proposal": draft["id"], "choice": "yes" })).await;
+    assert_eq!(
+        sends(
+            &hub,
+            &mel,
+            &mel.activity("Join", json!({ "object": dao.uri }))
+        )
+        .await,
+        "done"
+    );
+    let draft = ann
+        .person
+        .adds(
+            &hub.hub,
+            "proposals",
+            json!({ "dao_id": dao.id, "title": "Later" }),
+        )
+        .await;
+    let (status, _) = hub
+        .tries(
+            &ann.person,
+            "votes_cast",
+            json!({ "proposal": draft["id"], "choice": "yes" }),
+        )
+        .await;
     assert_eq!(status, 409);
 
     let asked = asks(&hub, &ann, &dao, "Paint it", json!({})).await;
     let uri = asked["uri"].as_str().unwrap();
     // Who joins after it was opened does not decide it.
-    hub.rpc(&dan.person, "daos_join", json!({ "id": dao.id })).await;
-    let (status, told) = hub.tries(&dan.person, "votes_cast", json!({ "proposal": uri, "choice": "yes" })).await;
-    assert_eq!((status, &told["code"]), (403, &json!("vote.not_eligible")), "{told}");
-    hub.rpc(&ann.person, "votes_cast", json!({ "proposal": uri, "choice": "yes" })).await;
-    let (status, told) = hub.tries(&ann.person, "votes_cast", json!({ "proposal": uri, "choice": "no" })).await;
-    assert_eq!((status, &told["code"]), (409, &json!("vote.already_voted")), "{told}");
-    let (status, _) = hub.tries(&ann.person, "votes_cast", json!({ "proposal": uri, "choice": "maybe" })).await;
+    hub.rpc(&dan.person, "daos_join", json!({ "id": dao.id }))
+        .await;
+    let (status, told) = hub
+        .tries(
+            &dan.person,
+            "votes_cast",
+            json!({ "proposal": uri, "choice": "yes" }),
+        )
+        .await;
+    assert_eq!(
+        (status, &told["code"]),
+        (403, &json!("vote.not_eligible")),
+        "{told}"
+    );
+    hub.rpc(
+        &ann.person,
+        "votes_cast",
+        json!({ "proposal": uri, "choice": "yes" }),
+    )
+    .await;
+    let (status, told) = hub
+        .tries(
+            &ann.person,
+            "votes_cast",
+            json!({ "proposal": uri, "choice": "no" }),
+        )
+        .await;
+    assert_eq!(
+        (status, &told["code"]),
+        (409, &json!("vote.already_voted")),
+        "{told}"
+    );
+    let (status, _) = hub
+        .tries(
+            &ann.person,
+            "votes_cast",
+            json!({ "proposal": uri, "choice": "maybe" }),
+        )
+        .await;
     assert_eq!(status, 400);
 
     let vote = click(&mel, uri, &dao.uri, "Yes");
@@ -237,7 +379,13 @@ async fn s_45_no_vote_counts_twice_late_or_from_outside() {
     let late = click(&mel, uri, &dao.uri, "No");
     sends(&hub, &mel, &late).await;
     reasons.push((late["id"].clone(), "closed"));
-    let (status, _) = hub.tries(&ann.person, "votes_cast", json!({ "proposal": uri, "choice": "no" })).await;
+    let (status, _) = hub
+        .tries(
+            &ann.person,
+            "votes_cast",
+            json!({ "proposal": uri, "choice": "no" }),
+        )
+        .await;
     assert_eq!(status, 409);
     hub.counts(&format!("select votes_yes * 10 + votes_no::bigint from proposals where federated_ap_id = '{uri}'"), 20).await;
 
@@ -248,6 +396,9 @@ async fn s_45_no_vote_counts_twice_late_or_from_outside() {
         assert_eq!(reject.json["content"], reason);
     }
     let receipt = peer.wait("Accept", 2).await;
-    let receipt = receipt.iter().find(|it| it.json["object"] == vote["id"]).unwrap();
+    let receipt = receipt
+        .iter()
+        .find(|it| it.json["object"] == vote["id"])
+        .unwrap();
     assert_eq!(receipt.json["result"]["mo:kind"], "mo:VoteReceipt");
 }

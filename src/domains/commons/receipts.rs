@@ -121,14 +121,18 @@ pub fn verify(receipt: &Value, pinned: &HashMap<String, String>) -> Result<Prove
     let text = |value: &Value, name: &str| value.get(name).and_then(vocab::id).map(str::to_owned);
 
     let asker = text(offer, "actor").ok_or_else(|| wrong("offer", "names nobody"))?;
-    let proposer =
-        trust::owner(agreement).ok_or_else(|| wrong("agreement", "names nobody"))?.to_owned();
+    let proposer = trust::owner(agreement)
+        .ok_or_else(|| wrong("agreement", "names nobody"))?
+        .to_owned();
     if asker == proposer {
         return Err(wrong("agreement", "is of one with himself"));
     }
     let keys = Keys { people, pinned };
     let mut parties = Vec::new();
-    for (part, document, owner) in [("agreement", agreement, &proposer), ("offer", offer, &asker)] {
+    for (part, document, owner) in [
+        ("agreement", agreement, &proposer),
+        ("offer", offer, &asker),
+    ] {
         parties.push(keys.check(part, document, owner)?);
     }
 
@@ -213,7 +217,9 @@ fn says(document: &Value, agreement: &Value, bargain: &Bargain) -> Result<Said, 
         return Err(flaw("one is not about all of the agreement"));
     }
     let quantity = document.get("resourceQuantity");
-    let unit = quantity.and_then(|it| it.get("hasUnit")).and_then(Value::as_str);
+    let unit = quantity
+        .and_then(|it| it.get("hasUnit"))
+        .and_then(Value::as_str);
     let value = quantity
         .and_then(|it| it.get("hasNumericalValue"))
         .and_then(Value::as_str)

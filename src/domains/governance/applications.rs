@@ -1,6 +1,6 @@
 //! Who asks to belong to a DAO and whom a DAO asks: of each the last word, and who hears of it.
 
-use diesel::sql_types::{Jsonb, Nullable};
+use diesel::sql_types::Jsonb;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -52,7 +52,12 @@ pub struct Asked<'a> {
 }
 
 /// Write down who asks or is asked: of each the last word.
-pub async fn apply(tx: &mut Tx, dao: Uuid, person: Person, asked: Asked<'_>) -> Result<Application> {
+pub async fn apply(
+    tx: &mut Tx,
+    dao: Uuid,
+    person: Person,
+    asked: Asked<'_>,
+) -> Result<Application> {
     let (column, id) = person.column();
     let mut write = Statement::<Jsonb>::new(format!(
         "insert into public.dao_applications as a (dao_id, {column}, direction, role, message, shows_ballot, federated_ap_id) values ("
@@ -82,9 +87,8 @@ pub async fn apply(tx: &mut Tx, dao: Uuid, person: Person, asked: Asked<'_>) -> 
 /// The last word about somebody and a DAO.
 pub async fn application(tx: &mut Tx, dao: Uuid, person: Person) -> Result<Option<Application>> {
     let (column, id) = person.column();
-    let mut select = Statement::new(
-        "select to_jsonb(a) from public.dao_applications a where a.dao_id = ",
-    );
+    let mut select =
+        Statement::new("select to_jsonb(a) from public.dao_applications a where a.dao_id = ");
     select
         .bind(Bind::Uuid(dao))
         .sql(format!(" and a.{column} = "))

@@ -151,7 +151,10 @@ mod tests {
     #[test]
     fn both_words_of_a_choice_agree() {
         assert_eq!(choice(&json!({ "name": "Yes" })), Some("yes"));
-        assert_eq!(choice(&json!({ "name": "Yes", "mo:choice": "yes" })), Some("yes"));
+        assert_eq!(
+            choice(&json!({ "name": "Yes", "mo:choice": "yes" })),
+            Some("yes")
+        );
         for bad in [
             json!({ "name": "Yes", "mo:choice": "no" }),
             json!({ "name": "yes" }),
@@ -165,7 +168,8 @@ mod tests {
 
     #[test]
     fn the_item_is_what_the_database_hashes() {
-        let vote = json!({ "type": "Note", "id": "https://coop.example/ap/votes/1", "name": "Yes" });
+        let vote =
+            json!({ "type": "Note", "id": "https://coop.example/ap/votes/1", "name": "Yes" });
         let item = item(Ballot {
             index: 12,
             weight: "1",

@@ -68,9 +68,14 @@ impl Job for TellTally {
                 let mut lower = Statement::<SqlUuid>::new(
                     "update hub.tallies set is_due = false where is_due and proposal_id = ",
                 );
-                lower.bind(Bind::Uuid(self.proposal)).sql(" returning proposal_id");
+                lower
+                    .bind(Bind::Uuid(self.proposal))
+                    .sql(" returning proposal_id");
                 let was_due: Vec<Uuid> = tx.load(lower).await?;
-                let Some((proposal, dao)) = open(tx, self.proposal).await?.filter(|_| !was_due.is_empty()) else {
+                let Some((proposal, dao)) = open(tx, self.proposal)
+                    .await?
+                    .filter(|_| !was_due.is_empty())
+                else {
                     return Ok(());
                 };
                 show(tx, proposal.id).await?;
@@ -356,7 +361,11 @@ pub fn result(
         cast.no,
         cast.abstain,
     );
-    let at = time(proposal.voting_closes_at.unwrap_or_else(|| proposal.as_of()));
+    let at = time(
+        proposal
+            .voting_closes_at
+            .unwrap_or_else(|| proposal.as_of()),
+    );
     json!({
         "type": "Note",
         "id": format!("{base}/ap/results/{}", proposal.id),

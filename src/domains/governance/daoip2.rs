@@ -67,7 +67,10 @@ pub async fn sheet(tx: &mut Tx, slug: &str, sheet: Sheet) -> Result<Option<Strin
         return Ok(None);
     };
     let base = actors::base(tx)?;
-    let here = format!("{base}/dao/{}", dao.slug.clone().unwrap_or_else(|| dao.id.to_string()));
+    let here = format!(
+        "{base}/dao/{}",
+        dao.slug.clone().unwrap_or_else(|| dao.id.to_string())
+    );
     Ok(Some(match sheet {
         Sheet::Dao => about(&dao, &here).to_string(),
         Sheet::Members => members(tx, &dao).await?.to_string(),
@@ -247,16 +250,18 @@ async fn entries(tx: &mut Tx, dao: &Dao, which: &str) -> Result<Vec<Entry>> {
     let rows: Vec<Found> = tx.as_hub(async |tx| tx.load(select.clone()).await).await?;
     Ok(rows
         .into_iter()
-        .map(|(id, uri, number, title, status, closes, changed, summary)| Entry {
-            id,
-            uri,
-            number,
-            title,
-            status,
-            closes,
-            changed,
-            summary: summary.unwrap_or_default(),
-        })
+        .map(
+            |(id, uri, number, title, status, closes, changed, summary)| Entry {
+                id,
+                uri,
+                number,
+                title,
+                status,
+                closes,
+                changed,
+                summary: summary.unwrap_or_default(),
+            },
+        )
         .collect())
 }
 
@@ -302,16 +307,16 @@ fn calendar(dao: &Dao, here: &str, entries: &[Entry]) -> String {
             format!("UID:{}@votes", entry.id),
             format!("DTSTAMP:{}", at(entry.changed)),
             format!("DTSTART:{}", at(entry.closes)),
-            format!("SUMMARY:{}", ical(&format!("Voting ends: #{} {}", entry.number, entry.title))),
+            format!(
+                "SUMMARY:{}",
+                ical(&format!("Voting ends: #{} {}", entry.number, entry.title))
+            ),
             format!("URL:{here}/proposals/{}", entry.number),
             "END:VEVENT".to_owned(),
         ]);
     }
     lines.push("END:VCALENDAR".to_owned());
-    lines
-        .iter()
-        .map(|line| folded(line))
-        .collect::<String>()
+    lines.iter().map(|line| folded(line)).collect::<String>()
 }
 
 /// A text as a calendar writes it (RFC 5545, 3.3.11).

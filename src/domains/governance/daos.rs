@@ -124,7 +124,10 @@ pub async fn named(tx: &mut Tx, id: Option<Uuid>, actor: Option<&str>) -> Result
         };
     }
     let Some(actor) = actor else {
-        return Err(Error::invalid("dao.unnamed", "Name the DAO by id or actor."));
+        return Err(Error::invalid(
+            "dao.unnamed",
+            "Name the DAO by id or actor.",
+        ));
     };
     let known = people::named(tx, actor).await?;
     let dao = match (known.kind.as_deref(), known.row_id) {
@@ -240,7 +243,9 @@ pub async fn stewards(tx: &mut Tx, dao: Uuid) -> Result<Vec<Uuid>> {
     let mut select = Statement::<SqlUuid>::new(
         "select m.user_id from public.dao_members m where m.user_id is not null and m.role in ('owner', 'admin') and m.dao_id = ",
     );
-    select.bind(Bind::Uuid(dao)).sql(" order by m.user_id limit 100");
+    select
+        .bind(Bind::Uuid(dao))
+        .sql(" order by m.user_id limit 100");
     tx.as_hub(async |tx| tx.load(select.clone()).await).await
 }
 

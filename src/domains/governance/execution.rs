@@ -31,10 +31,7 @@ pub enum Action {
         memo: Option<String>,
     },
     /// Take somebody in.
-    Admit {
-        actor: String,
-        role: Option<String>,
-    },
+    Admit { actor: String, role: Option<String> },
     /// Send somebody away.
     Remove { actor: String },
     /// Change one of the DAO's rules.
@@ -163,13 +160,14 @@ async fn execute(tx: &mut Tx, id: Uuid) -> Result<()> {
     if marked.is_empty() {
         return Ok(());
     }
-    let proposal = proposals::by_id(tx, id).await?.ok_or_else(proposals::missing)?;
+    let proposal = proposals::by_id(tx, id)
+        .await?
+        .ok_or_else(proposals::missing)?;
     let dao = daos::by_id(tx, proposal.dao_id)
         .await?
         .ok_or_else(proposals::missing)?;
     let payload = proposal.action_payload.clone().unwrap_or_default();
-    let action = read(&payload)
-        .map_err(|reason| Error::invalid("proposal.action", reason))?;
+    let action = read(&payload).map_err(|reason| Error::invalid("proposal.action", reason))?;
 
     perform(tx, &proposal, &dao, action).await?;
 
@@ -237,7 +235,10 @@ async fn person(tx: &mut Tx, named: &str) -> Result<(Person, Option<String>)> {
     }
     let known = people::named(tx, named).await?;
     let person = Person::of(&known).ok_or_else(|| {
-        Error::invalid("dao.not_a_person", "Only people and agents belong to a DAO.")
+        Error::invalid(
+            "dao.not_a_person",
+            "Only people and agents belong to a DAO.",
+        )
     })?;
     Ok((person, Some(known.uri)))
 }
@@ -323,9 +324,9 @@ async fn publish(
     title: &str,
     content: &str,
 ) -> Result<()> {
-    let voice = daos::voice(tx, dao).await?.ok_or_else(|| {
-        Error::conflict("dao.not_public", "Nobody outside knows of this DAO.")
-    })?;
+    let voice = daos::voice(tx, dao)
+        .await?
+        .ok_or_else(|| Error::conflict("dao.not_public", "Nobody outside knows of this DAO."))?;
     let mut insert = Statement::<SqlUuid>::new(
         "insert into public.posts (id, owner_id, author_actor_id, type, title, content, content_html, visibility, federated_ap_id, sent_at) \
          select n.id, ",

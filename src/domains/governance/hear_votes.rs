@@ -143,7 +143,9 @@ async fn answer(
                 "mo:weight": taken.weight,
             },
         }),
-        None => json!({ "type": "Reject", "object": heard.uri, "content": reason, "mo:reason": reason }),
+        None => {
+            json!({ "type": "Reject", "object": heard.uri, "content": reason, "mo:reason": reason })
+        }
     };
     say(tx, &voice, &heard.author.uri, activity, proposal).await
 }

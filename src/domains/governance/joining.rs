@@ -3,8 +3,8 @@
 
 use serde_json::{Value, json};
 
-use super::daos::{self, Dao, Person};
 use super::applications::{self, Application, Asked};
+use super::daos::{self, Dao, Person};
 use super::{hear_votes, offers, roll};
 use crate::base::{Result, text};
 use crate::db::Tx;
@@ -187,8 +187,18 @@ async fn about_membership(
             roll::send_away(tx, &dao, person).await?;
         }
     }
-    let word = if is_yes { "dao.admitted" } else { "dao.turned_away" };
-    applications::tell(tx, word, application.id, application.user_id.or(dao.owner_id)).await?;
+    let word = if is_yes {
+        "dao.admitted"
+    } else {
+        "dao.turned_away"
+    };
+    applications::tell(
+        tx,
+        word,
+        application.id,
+        application.user_id.or(dao.owner_id),
+    )
+    .await?;
     Ok(Applied::Done)
 }
 
@@ -337,7 +347,9 @@ pub async fn on_message(tx: &mut Tx, heard: &Incoming) -> Result<Applied> {
 async fn own_person(tx: &mut Tx, uri: &str) -> Result<Option<(Local, uuid::Uuid)>> {
     let actor = actors::by_uri(tx, uri).await?;
     Ok(actor.and_then(|actor| {
-        let user = actor.row_id.filter(|_| actor.kind == "user" && !actor.is_gone());
+        let user = actor
+            .row_id
+            .filter(|_| actor.kind == "user" && !actor.is_gone());
         user.map(|user| (actor, user))
     }))
 }

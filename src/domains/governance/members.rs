@@ -1,7 +1,7 @@
 //! Belonging to a DAO: asking, being asked, being let in and sent away, leaving; here and across hubs. Only those who run a
 //! DAO decide who belongs to it (S-43), and nobody belongs to one elsewhere without having asked or been asked.
 
-use diesel::sql_types::{Jsonb, Nullable, Uuid as SqlUuid};
+use diesel::sql_types::{Nullable, Uuid as SqlUuid};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -9,14 +9,12 @@ use uuid::Uuid;
 use super::applications::{self, Application, Asked, answer, application, apply, settle, tell};
 use super::daos::{self, Dao, Person};
 use super::roll::{let_in, send_away, weigh};
-use crate::base::{Amount, Error, Result, clock, text};
+use crate::base::{Amount, Error, Result};
 use crate::db::{Bind, Statement, Tx};
 use crate::domains::social::actors::{self as people, Known, speaker};
 use crate::domains::social::limits::{self, Deed};
 use crate::domains::social::{blocks, wire};
-use crate::events;
-use crate::fed::actors::{self, Local, time};
-use crate::fed::outbox::{self, Outgoing};
+use crate::fed::outbox;
 
 /// Which DAO, and what one says to it.
 #[derive(Deserialize)]
@@ -31,11 +29,21 @@ pub struct Join {
 /// Ask to belong to a DAO, or follow its invitation.
 pub async fn join(tx: &mut Tx, input: Join) -> Result<Value> {
     let person = daos::signed_in(tx).await?;
-    if input.message.as_ref().is_some_and(|text| text.len() > 5_000) {
-        return Err(Error::invalid("dao.too_long", "A message has at most 5,000 bytes."));
+    if input
+        .message
+        .as_ref()
+        .is_some_and(|text| text.len() > 5_000)
+    {
+        return Err(Error::invalid(
+            "dao.too_long",
+            "A message has at most 5,000 bytes.",
+        ));
     }
     let dao = daos::named(tx, input.id, input.actor.as_deref()).await?;
-    if daos::membership(tx, dao.id, Person::User(person)).await?.is_some() {
+    if daos::membership(tx, dao.id, Person::User(person))
+        .await?
+        .is_some()
+    {
         return Ok(json!({ "dao": dao.id, "state": "accepted" }));
     }
     limits::take_or_refuse(tx, Deed::Follow, person)?;
@@ -83,7 +91,10 @@ async fn join_elsewhere(
 ) -> Result<Value> {
     let me = speaker(tx, None).await?;
     let other = elsewhere(tx, dao).await?;
-    let activity = match invited.as_ref().and_then(|it| it.federated_ap_id.as_deref()) {
+    let activity = match invited
+        .as_ref()
+        .and_then(|it| it.federated_ap_id.as_deref())
+    {
         Some(invitation) => json!({ "type": "Accept", "object": invitation }),
         None => {
             let mut join = json!({ "type": "Join", "object": other.uri });
@@ -137,7 +148,10 @@ pub async fn invite(tx: &mut Tx, input: Invite) -> Result<Value> {
     let other = people::named(tx, &input.actor).await?;
     let person = Person::of(&other).ok_or_else(not_a_person)?;
     if daos::membership(tx, dao.id, person).await?.is_some() {
-        return Err(Error::conflict("dao.is_a_member", "They belong to it already."));
+        return Err(Error::conflict(
+            "dao.is_a_member",
+            "They belong to it already.",
+        ));
     }
     // Who asked already need not be asked.
     if let Some(before) = application(tx, dao.id, person).await?
@@ -162,7 +176,10 @@ pub async fn invite(tx: &mut Tx, input: Invite) -> Result<Value> {
         Person::Actor(_) => {
             let voice = daos::voice(tx, &dao).await?.ok_or_else(not_public)?;
             if blocks::is_between(tx, &voice, &other).await? {
-                return Err(Error::forbidden("dao.blocked", "One of you has blocked the other."));
+                return Err(Error::forbidden(
+                    "dao.blocked",
+                    "One of you has blocked the other.",
+                ));
             }
             let activity = json!({ "type": "Invite", "object": voice.uri, "target": other.uri });
             let said = outbox::publish(tx, wire::private(&voice, &other, activity)).await?;
@@ -202,7 +219,9 @@ pub async fn admit(tx: &mut Tx, input: Admit) -> Result<Value> {
         select.bind(Bind::Uuid(id)).sql(" for update");
         let missing = || Error::missing("dao.no_application", "Nobody has asked that.");
         let application: Application = tx.hub_one(select).await?.ok_or_else(missing)?;
-        let dao = daos::by_id(tx, application.dao_id).await?.ok_or_else(missing)?;
+        let dao = daos::by_id(tx, application.dao_id)
+            .await?
+            .ok_or_else(missing)?;
         daos::officer(tx, &dao).await?;
         if application.state != "pending" || application.direction != "join" {
             return Err(Error::conflict("dao.answered", "It was answered already."));
@@ -219,7 +238,10 @@ pub async fn admit(tx: &mut Tx, input: Admit) -> Result<Value> {
     let dao = daos::named(tx, input.dao, None).await?;
     daos::officer(tx, &dao).await?;
     let Some(actor) = &input.actor else {
-        return Err(Error::invalid("dao.nobody", "Name an application by id, or an actor."));
+        return Err(Error::invalid(
+            "dao.nobody",
+            "Name an application by id, or an actor.",
+        ));
     };
     let known = people::named(tx, actor).await?;
     let person = Person::of(&known).ok_or_else(not_a_person)?;
@@ -321,7 +343,10 @@ pub async fn leave(tx: &mut Tx, input: Leave) -> Result<Value> {
         settle(tx, asked.id, "withdrawn").await?;
     }
     if !was_member && asked.is_none() {
-        return Err(Error::missing("dao.not_a_member", "You do not belong to it."));
+        return Err(Error::missing(
+            "dao.not_a_member",
+            "You do not belong to it.",
+        ));
     }
     if dao.is_elsewhere() {
         let me = speaker(tx, None).await?;
@@ -345,7 +370,10 @@ fn role(given: Option<&str>) -> Result<&'static str> {
 }
 
 fn not_a_person() -> Error {
-    Error::invalid("dao.not_a_person", "Only people and agents belong to a DAO.")
+    Error::invalid(
+        "dao.not_a_person",
+        "Only people and agents belong to a DAO.",
+    )
 }
 
 fn not_public() -> Error {

@@ -106,9 +106,7 @@ pub async fn on_offered(tx: &mut Tx, heard: &Incoming) -> Result<Applied> {
         .sql(", 'offered', ")
         .text(&heard.uri)
         .sql(") returning id");
-    let ids: Vec<Uuid> = tx
-        .as_hub(async |tx| tx.load(insert.clone()).await)
-        .await?;
+    let ids: Vec<Uuid> = tx.as_hub(async |tx| tx.load(insert.clone()).await).await?;
     let id = ids.into_iter().next().ok_or_else(proposals::missing)?;
     let opened = tx
         .as_hub(async |tx| proposals::begin(tx, id, &dao).await)
@@ -168,7 +166,9 @@ pub async fn on_answered(
             .or_else(|| heard.activity.get("content"))
             .and_then(Value::as_str)
             .unwrap_or("declined");
-        let mut note = Statement::<()>::new("update public.proposals set offer_uri = null, execution_error = ");
+        let mut note = Statement::<()>::new(
+            "update public.proposals set offer_uri = null, execution_error = ",
+        );
         note.text(crate::base::text::excerpt(reason, 500))
             .sql(" where id = ")
             .bind(Bind::Uuid(id));
@@ -180,7 +180,8 @@ pub async fn on_answered(
         return Ok(Applied::Refused("no_result"));
     };
     // The question itself is the DAO's; the draft has become it.
-    let mut gone = Statement::<()>::new("delete from public.proposals where status = 'draft' and id = ");
+    let mut gone =
+        Statement::<()>::new("delete from public.proposals where status = 'draft' and id = ");
     gone.bind(Bind::Uuid(id));
     tx.as_hub(async |tx| tx.run(gone.clone()).await.map(drop))
         .await?;
@@ -222,12 +223,7 @@ pub async fn on_said(tx: &mut Tx, heard: &Incoming) -> Result<Applied> {
     }
 }
 
-async fn keep(
-    tx: &mut Tx,
-    heard: &Incoming,
-    object: &Value,
-    is_fetched: bool,
-) -> Result<Applied> {
+async fn keep(tx: &mut Tx, heard: &Incoming, object: &Value, is_fetched: bool) -> Result<Applied> {
     if object.get("mo:dao").and_then(vocab::id) != Some(heard.author.uri.as_str()) {
         return Ok(Applied::Refused("not_owner"));
     }
@@ -239,9 +235,8 @@ async fn keep(
         read.insert("author".to_owned(), json!(heard.author.id));
         read.insert("is_fetched".to_owned(), json!(is_fetched));
     }
-    let mut take = Statement::<(Text, Nullable<SqlUuid>)>::new(
-        "select verdict, id from hub.take_proposal(",
-    );
+    let mut take =
+        Statement::<(Text, Nullable<SqlUuid>)>::new("select verdict, id from hub.take_proposal(");
     take.text(read.to_string()).sql("::jsonb)");
     let rows: Vec<(String, Option<Uuid>)> = tx
         .as_hub(async |tx| tx.load(take.clone()).await)

@@ -92,7 +92,9 @@ pub async fn seen(tx: &mut Tx, named: &str) -> Result<(Proposal, Dao)> {
         Err(_) => by_uri(tx, named.trim()).await?,
     };
     let proposal = found.ok_or_else(missing)?;
-    let dao = daos::by_id(tx, proposal.dao_id).await?.ok_or_else(missing)?;
+    let dao = daos::by_id(tx, proposal.dao_id)
+        .await?
+        .ok_or_else(missing)?;
     if dao.is_public() && proposal.status != "draft" {
         return Ok((proposal, dao));
     }
@@ -211,7 +213,9 @@ pub async fn begin(tx: &mut Tx, id: Uuid, dao: &Dao) -> Result<Proposal> {
         say(tx, &proposal, &voice, "Create", also).await?;
     }
     let order = Order {
-        at: proposal.voting_closes_at.map(|at| at + chrono::TimeDelta::seconds(super::closing::GRACE)),
+        at: proposal
+            .voting_closes_at
+            .map(|at| at + chrono::TimeDelta::seconds(super::closing::GRACE)),
         key: Some(format!("governance.close:{id}")),
         ..Order::default()
     };
@@ -280,9 +284,8 @@ pub async fn cancel(tx: &mut Tx, input: Which) -> Result<Value> {
     if !is_own_draft {
         daos::officer(tx, &dao).await?;
     }
-    let mut lock = Statement::<SqlUuid>::new(
-        "select t.proposal_id from hub.tallies t where t.proposal_id = ",
-    );
+    let mut lock =
+        Statement::<SqlUuid>::new("select t.proposal_id from hub.tallies t where t.proposal_id = ");
     lock.bind(Bind::Uuid(proposal.id)).sql(" for update");
     let mut cancel = Statement::<()>::new(
         "update public.proposals set status = 'cancelled', version = greatest(version + 1, \

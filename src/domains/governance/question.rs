@@ -71,9 +71,12 @@ pub fn write(proposal: &Proposal, dao: &Local, proposer: Option<&Known>, base: &
     say("contentMap", json!({ "en": html }));
     say(
         "source",
-        json!(proposal.description.as_ref().map(
-            |description| json!({ "content": description, "mediaType": "text/markdown" })
-        )),
+        json!(
+            proposal
+                .description
+                .as_ref()
+                .map(|description| json!({ "content": description, "mediaType": "text/markdown" }))
+        ),
     );
     if let Some(proposer) = proposer {
         say(
@@ -97,7 +100,10 @@ pub fn write(proposal: &Proposal, dao: &Local, proposer: Option<&Known>, base: &
     say("to", json!([PUBLIC]));
     say("cc", json!(cc));
     say("replies", json!(format!("{uri}/replies")));
-    say("context", json!(format!("{base}/ap/contexts/{}", proposal.id)));
+    say(
+        "context",
+        json!(format!("{base}/ap/contexts/{}", proposal.id)),
+    );
     say("mo:kind", json!("mo:DaoProposal"));
     say("mo:dao", json!(dao.uri));
     say("mo:number", json!(number));
@@ -139,7 +145,12 @@ fn content(
     let by = match proposer {
         Some(proposer) => {
             let name = proposer.address();
-            let short = name.trim_start_matches('@').split('@').next().unwrap_or_default().to_owned();
+            let short = name
+                .trim_start_matches('@')
+                .split('@')
+                .next()
+                .unwrap_or_default()
+                .to_owned();
             format!("by @{} · ", text::escaped(&short))
         }
         None => String::new(),
@@ -216,7 +227,11 @@ pub fn offered(object: &Value) -> Result<(String, Option<String>), &'static str>
         return Err("no_title");
     }
     let description = description(object);
-    if title.len() > 500 || description.as_ref().is_some_and(|text| text.len() > LONGEST) {
+    if title.len() > 500
+        || description
+            .as_ref()
+            .is_some_and(|text| text.len() > LONGEST)
+    {
         return Err("too_long");
     }
     Ok((title, description))
@@ -250,7 +265,9 @@ pub fn read(object: &Value) -> Result<Value, &'static str> {
             .and_then(|date| DateTime::parse_from_rfc3339(date).ok())
             .map(|date| date.with_timezone(&Utc))
     };
-    let opens = date("mo:startTime").or(date("published")).ok_or("no_start")?;
+    let opens = date("mo:startTime")
+        .or(date("published"))
+        .ok_or("no_start")?;
     let closes = date("endTime").filter(|end| *end > opens).ok_or("no_end")?;
     let version = object
         .get("mo:version")
@@ -260,9 +277,10 @@ pub fn read(object: &Value) -> Result<Value, &'static str> {
     let tally = object.get("mo:tally").cloned().unwrap_or_else(|| json!({}));
     let total = |choice: &str| {
         let options = object.get("oneOf").and_then(Value::as_array);
-        let option = options.into_iter().flatten().find(|option| {
-            option.get("mo:choice").and_then(Value::as_str) == Some(choice)
-        });
+        let option = options
+            .into_iter()
+            .flatten()
+            .find(|option| option.get("mo:choice").and_then(Value::as_str) == Some(choice));
         option
             .and_then(|option| option.get("replies")?.get("totalItems")?.as_i64())
             .filter(|total| (0..=i64::from(i32::MAX)).contains(total))

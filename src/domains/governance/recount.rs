@@ -44,7 +44,10 @@ impl Question {
             return Err("it is no proposal of a DAO");
         }
         let id = vocab::id(document).ok_or("it has no id")?;
-        let dao = document.get("mo:dao").and_then(vocab::id).ok_or("it names no DAO")?;
+        let dao = document
+            .get("mo:dao")
+            .and_then(vocab::id)
+            .ok_or("it names no DAO")?;
         if !trust::same_origin(id, dao) {
             return Err("it is not its DAO's to say");
         }
@@ -77,7 +80,10 @@ impl Question {
             },
             electorate: electorate.ok_or("it does not say who may vote")?,
             tally: weights.collect(),
-            voters: tally.get("mo:voters").and_then(Value::as_i64).unwrap_or_default(),
+            voters: tally
+                .get("mo:voters")
+                .and_then(Value::as_i64)
+                .unwrap_or_default(),
             digest: text("mo:ballotsDigest").map(str::to_owned),
         })
     }
@@ -154,7 +160,9 @@ impl Count {
             (false, None) => None,
         };
         let Some(choice) = choice else {
-            return self.fault(format!("ballot {index}: it says nothing that could be chosen"));
+            return self.fault(format!(
+                "ballot {index}: it says nothing that could be chosen"
+            ));
         };
         if let Some(vote) = vote.filter(|_| !is_erased) {
             self.look_at(index, item, vote, proof);
@@ -183,7 +191,10 @@ impl Count {
         if vote.get("inReplyTo").and_then(vocab::id) != Some(self.question.id.as_str()) {
             self.fault(format!("ballot {index}: it was cast on another question"));
         }
-        let voter = vote.get("attributedTo").and_then(vocab::id).unwrap_or_default();
+        let voter = vote
+            .get("attributedTo")
+            .and_then(vocab::id)
+            .unwrap_or_default();
         if !self.voters.insert(voter.to_owned()) {
             self.fault(format!("ballot {index}: {voter} has voted twice"));
         }
@@ -337,8 +348,10 @@ mod tests {
             attestation: None,
             choice: "yes",
             hash: "",
-            vote: Some(json!({ "type": "Note", "name": "Yes", "attributedTo": voter,
-                "inReplyTo": "https://hub.example/ap/proposals/1" })),
+            vote: Some(
+                json!({ "type": "Note", "name": "Yes", "attributedTo": voter,
+                "inReplyTo": "https://hub.example/ap/proposals/1" }),
+            ),
         })
     }
 
@@ -379,7 +392,12 @@ mod tests {
     fn who_is_said_to_have_signed_has() {
         let mut item = ballot(1, "https://coop.example/u");
         item["mo:attestation"] = json!("proof");
-        for (proof, is_fine) in [(Some(Proof::Good), true), (Some(Proof::Unknown), true), (Some(Proof::Bad), false), (None, false)] {
+        for (proof, is_fine) in [
+            (Some(Proof::Good), true),
+            (Some(Proof::Unknown), true),
+            (Some(Proof::Bad), false),
+            (None, false),
+        ] {
             let mut count = Count::new(Question::read(&question("1", 1, None)).unwrap());
             count.ballot(&item, proof);
             assert_eq!(count.finish().agrees(), is_fine, "{proof:?}");

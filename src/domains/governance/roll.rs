@@ -76,7 +76,11 @@ async fn say(tx: &mut Tx, dao: &Dao, person: Person, how: &str) -> Result<()> {
         actor: voice.id,
         activity: json!({ "type": how, "object": uri, "target": format!("{}/members", voice.uri) }),
         to: vec![voice.followers()],
-        cc: if is_away { vec![uri.clone()] } else { Vec::new() },
+        cc: if is_away {
+            vec![uri.clone()]
+        } else {
+            Vec::new()
+        },
         about: Some(uri),
         also: Vec::new(),
         is_private: false,

@@ -52,9 +52,7 @@ async fn public(tx: &mut Tx, id: Uuid) -> Result<Option<(Proposal, Local)>> {
     if !was_said || dao.is_elsewhere() {
         return Ok(None);
     }
-    Ok(daos::voice(tx, &dao)
-        .await?
-        .map(|voice| (proposal, voice)))
+    Ok(daos::voice(tx, &dao).await?.map(|voice| (proposal, voice)))
 }
 
 /// Replies to a proposal, or its ballots.
@@ -86,14 +84,7 @@ async fn cast(tx: &mut Tx, id: Uuid, wanted: Wanted) -> Result<Part> {
             ..Part::default()
         });
     };
-    type Row = (
-        BigInt,
-        Text,
-        Nullable<Text>,
-        Text,
-        Text,
-        Nullable<Jsonb>,
-    );
+    type Row = (BigInt, Text, Nullable<Text>, Text, Text, Nullable<Jsonb>);
     let mut page = Statement::<Row>::new(
         "select v.ballot_index::bigint, trim_scale(v.weight)::text, v.attestation, v.choice, v.ballot_hash, v.ballot \
          from public.votes v where v.ballot_hash is not null and v.proposal_id = ",
@@ -112,19 +103,19 @@ async fn cast(tx: &mut Tx, id: Uuid, wanted: Wanted) -> Result<Part> {
         true => rows.get(most - 1).map(|row| row.0.to_string()),
         false => None,
     };
-    let items = rows
-        .into_iter()
-        .take(most)
-        .map(|(index, weight, attestation, choice, hash, vote)| {
-            ballots::item(Ballot {
-                index,
-                weight: &weight,
-                attestation: attestation.as_deref(),
-                choice: &choice,
-                hash: &hash,
-                vote,
-            })
-        });
+    let items =
+        rows.into_iter()
+            .take(most)
+            .map(|(index, weight, attestation, choice, hash, vote)| {
+                ballots::item(Ballot {
+                    index,
+                    weight: &weight,
+                    attestation: attestation.as_deref(),
+                    choice: &choice,
+                    hash: &hash,
+                    vote,
+                })
+            });
     Ok(Part {
         total,
         items: items.collect(),
@@ -135,7 +126,14 @@ async fn cast(tx: &mut Tx, id: Uuid, wanted: Wanted) -> Result<Part> {
 async fn replies(tx: &mut Tx, uri: &str, wanted: Wanted) -> Result<Part> {
     let from = "from public.posts x where x.visibility in ('public', 'unlisted') and x.hidden_at is null \
          and x.federated_ap_id is not null and x.in_reply_to = ";
-    listed(tx, from, Bind::Text(Some(uri.to_owned())), "x.federated_ap_id", wanted).await
+    listed(
+        tx,
+        from,
+        Bind::Text(Some(uri.to_owned())),
+        "x.federated_ap_id",
+        wanted,
+    )
+    .await
 }
 
 /// Ids in a collection, the newest first.
@@ -202,7 +200,9 @@ pub async fn result(tx: &mut Tx, id: Uuid) -> Result<Option<Shown>> {
     };
     let base = actors::base(tx)?;
     let note = closing::result(&proposal, &voice, verdict, &cast, &base);
-    let at = proposal.voting_closes_at.unwrap_or_else(|| proposal.as_of());
+    let at = proposal
+        .voting_closes_at
+        .unwrap_or_else(|| proposal.as_of());
     let object = proven(tx, note, &voice, at).await?;
     Ok(Some(Shown::Object {
         object,

@@ -229,11 +229,26 @@ mod tests {
     #[test]
     fn each_base_counts_others() {
         let tally = cast(4, 3, 3, 20);
-        assert_eq!(tally.verdict(&rules("0", "0.5", Base::YesNo)), Verdict::Passed);
-        assert_eq!(tally.verdict(&rules("0", "0.4", Base::Cast)), Verdict::Passed);
-        assert_eq!(tally.verdict(&rules("0", "0.41", Base::Cast)), Verdict::Rejected);
-        assert_eq!(tally.verdict(&rules("0", "0.2", Base::Electorate)), Verdict::Passed);
-        assert_eq!(tally.verdict(&rules("0", "0.21", Base::Electorate)), Verdict::Rejected);
+        assert_eq!(
+            tally.verdict(&rules("0", "0.5", Base::YesNo)),
+            Verdict::Passed
+        );
+        assert_eq!(
+            tally.verdict(&rules("0", "0.4", Base::Cast)),
+            Verdict::Passed
+        );
+        assert_eq!(
+            tally.verdict(&rules("0", "0.41", Base::Cast)),
+            Verdict::Rejected
+        );
+        assert_eq!(
+            tally.verdict(&rules("0", "0.2", Base::Electorate)),
+            Verdict::Passed
+        );
+        assert_eq!(
+            tally.verdict(&rules("0", "0.21", Base::Electorate)),
+            Verdict::Rejected
+        );
     }
 
     #[test]

@@ -170,7 +170,10 @@ async fn me(tx: &mut Tx, person: Uuid) -> Result<Option<Local>> {
         .as_ref()
         .is_some_and(|actor| actor.suspended_at.is_some())
     {
-        return Err(Error::forbidden("actor.suspended", "This account is suspended."));
+        return Err(Error::forbidden(
+            "actor.suspended",
+            "This account is suspended.",
+        ));
     }
     Ok(actor.filter(|actor| !actor.is_gone() && actor.is_shown))
 }
@@ -218,9 +221,10 @@ async fn cast_here(
 fn refusal(reason: &str) -> Error {
     match reason {
         "closed" => Error::conflict("vote.closed", "There is no vote on it at this time."),
-        "already_voted" | "older" => {
-            Error::conflict("vote.already_voted", "You have voted, and votes stand here.")
-        }
+        "already_voted" | "older" => Error::conflict(
+            "vote.already_voted",
+            "You have voted, and votes stand here.",
+        ),
         _ => Error::Forbidden(Box::new(Told::new(
             "vote.not_eligible",
             "Only those vote who were members when it was opened.",
@@ -373,7 +377,10 @@ pub async fn delegate(tx: &mut Tx, input: Delegate) -> Result<Value> {
         ));
     }
     if input.to == Some(person) {
-        return Err(Error::invalid("vote.delegate_oneself", "Nobody votes for himself twice."));
+        return Err(Error::invalid(
+            "vote.delegate_oneself",
+            "Nobody votes for himself twice.",
+        ));
     }
     for one in [Some(person), input.to].into_iter().flatten() {
         let membership = daos::membership(tx, dao.id, Person::User(one)).await?;

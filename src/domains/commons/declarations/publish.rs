@@ -129,10 +129,7 @@ pub async fn enter(tx: &mut Tx, id: Uuid, from: &[&str], to: &str) -> Result<boo
             from.iter().map(|word| Some((*word).to_owned())).collect(),
         ))
         .sql(")");
-    let is_there = tx
-        .as_hub(async |tx| tx.run(update.clone()).await)
-        .await?
-        > 0;
+    let is_there = tx.as_hub(async |tx| tx.run(update.clone()).await).await? > 0;
     if is_there {
         say(tx, id).await?;
     }

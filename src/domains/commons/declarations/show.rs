@@ -92,7 +92,11 @@ pub async fn of_actor(
             found.push((id, object));
         }
     }
-    let page = collections::paged(found, |(id, _)| id.to_string(), |(_, object)| object.clone());
+    let page = collections::paged(
+        found,
+        |(id, _)| id.to_string(),
+        |(_, object)| object.clone(),
+    );
     Ok(Some(Part {
         total,
         items: page.items,

@@ -58,7 +58,11 @@ pub fn object(it: &Declaration, author: &Local, base: &str) -> Result<Value, &'s
     if !tags.is_empty() {
         say("tag", Value::Array(tags));
     }
-    if let Some(place) = it.location_pref.as_deref().filter(|place| !place.is_empty()) {
+    if let Some(place) = it
+        .location_pref
+        .as_deref()
+        .filter(|place| !place.is_empty())
+    {
         say("location", json!({ "type": "Place", "name": place }));
     }
     for (name, value) in terms.to_wire(uri) {

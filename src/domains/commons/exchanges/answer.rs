@@ -57,8 +57,7 @@ pub async fn accept(tx: &mut Tx, input: Named1) -> Result<Value> {
     deal.kept.agreement_version = 1;
     let agreement = wire::agreement(&deal, &uri, "accepted", now)?;
     let agreement = proven(tx, agreement, &me, now).await?;
-    let activity =
-        json!({ "type": "Accept", "object": deal.kept.offer_uri, "result": agreement });
+    let activity = json!({ "type": "Accept", "object": deal.kept.offer_uri, "result": agreement });
     let said = wire::say(tx, &me, &deal.asker.clone(), &deal.kept.context, activity).await?;
 
     deal.kept.accept_uri = Some(said.uri);

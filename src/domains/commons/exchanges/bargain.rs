@@ -120,7 +120,10 @@ impl Bargain {
         told.insert("stipulates".to_owned(), self.primary.to_wire(None));
         if let Some(reciprocal) = &self.reciprocal {
             let digits = price_digits(terms);
-            told.insert("stipulatesReciprocal".to_owned(), reciprocal.to_wire(digits));
+            told.insert(
+                "stipulatesReciprocal".to_owned(),
+                reciprocal.to_wire(digits),
+            );
         }
         told
     }
@@ -404,10 +407,7 @@ mod tests {
             assert_eq!(found, expected, "{value} {price:?}");
         }
         // What the owner named himself is fine, but neither nothing nor more digits than there are.
-        assert_eq!(
-            fits(&fixed, URI, &bargain("1", Some("25")), true),
-            Ok(())
-        );
+        assert_eq!(fits(&fixed, URI, &bargain("1", Some("25")), true), Ok(()));
         assert!(fits(&fixed, URI, &bargain("1", Some("25.001")), true).is_err());
     }
 
@@ -426,7 +426,10 @@ mod tests {
     #[test]
     fn units_stock_and_other_intents() {
         let mut free = terms(None);
-        assert_eq!(fits(&free, URI, &bargain("7.25", Some("11.50")), false), Ok(()));
+        assert_eq!(
+            fits(&free, URI, &bargain("7.25", Some("11.50")), false),
+            Ok(())
+        );
         free.primary.available = "2".parse().ok();
         assert_eq!(
             fits(&free, URI, &bargain("3", Some("1")), false),
@@ -438,12 +441,26 @@ mod tests {
         let mut other = bargain("1", Some("1"));
         other.primary.satisfies = format!("{URI}#reciprocal");
         assert!(fits(&free, URI, &other, false).is_err());
-        assert!(fits(&free, "https://hub.example/ap/listings/2", &bargain("1", Some("1")), false).is_err());
+        assert!(
+            fits(
+                &free,
+                "https://hub.example/ap/listings/2",
+                &bargain("1", Some("1")),
+                false
+            )
+            .is_err()
+        );
     }
 
     #[test]
     fn what_is_no_amount_is_no_commitment() {
-        for value in [json!(1), json!("-1"), json!("1e3"), json!("1.00001"), json!("")] {
+        for value in [
+            json!(1),
+            json!("-1"),
+            json!("1e3"),
+            json!("1.00001"),
+            json!(""),
+        ] {
             let agreement = json!({ "stipulates": { "type": "Commitment", "satisfies": "x#primary",
                 "resourceQuantity": { "hasUnit": "one", "hasNumericalValue": value } } });
             assert!(Bargain::read(&agreement).is_err(), "{value}");

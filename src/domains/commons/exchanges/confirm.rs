@@ -22,10 +22,7 @@ pub struct Confirm {
 /// Say how it went.
 pub async fn confirm(tx: &mut Tx, input: Confirm) -> Result<Value> {
     let verdict = Verdict::read(&input.verdict).ok_or_else(|| {
-        Error::invalid(
-            "exchange.verdict",
-            "Say fulfilled, cancelled or disputed.",
-        )
+        Error::invalid("exchange.verdict", "Say fulfilled, cancelled or disputed.")
     })?;
     if input
         .note

@@ -33,11 +33,13 @@ pub async fn reserve(tx: &mut Tx, deal: &mut Deal, subject: &Subject) -> Result<
             }
             listings::reserve(tx, subject.id, value)
                 .await
-                .map_err(|error| match error.told().map(|told| told.code.to_string()) {
-                    Some(code) if code == "over_stock" => refused("over_stock"),
-                    Some(code) if code == "not_active" => refused("not_active"),
-                    _ => error,
-                })?;
+                .map_err(
+                    |error| match error.told().map(|told| told.code.to_string()) {
+                        Some(code) if code == "over_stock" => refused("over_stock"),
+                        Some(code) if code == "not_active" => refused("not_active"),
+                        _ => error,
+                    },
+                )?;
         }
         _ => {
             if !declarations::enter(tx, subject.id, &["active"], "matched").await? {

@@ -107,13 +107,15 @@ async fn stands(
     if !is_his {
         return Ok(Some(Err("forged")));
     }
-    Ok(match vouch::vouched(tx, document, &heard.author.uri).await? {
-        Vouched::Yes(_) => None,
-        Vouched::UnknownKey if !heard.missing.contains(&heard.author.uri) => {
-            Some(Ok(Applied::Needs(heard.author.uri.clone())))
-        }
-        _ => Some(Err("forged")),
-    })
+    Ok(
+        match vouch::vouched(tx, document, &heard.author.uri).await? {
+            Vouched::Yes(_) => None,
+            Vouched::UnknownKey if !heard.missing.contains(&heard.author.uri) => {
+                Some(Ok(Applied::Needs(heard.author.uri.clone())))
+            }
+            _ => Some(Err("forged")),
+        },
+    )
 }
 
 async fn stopped(
@@ -215,7 +217,8 @@ pub async fn on_rejected(tx: &mut Tx, heard: &Incoming) -> Result<Applied> {
                 .map(|(_, bargain)| super::answer::shown_counter(bargain, terms.as_deref()));
             deal.kept.counter = counter.map(|(counter, _)| counter.clone());
             keep(tx, &deal.kept).await?;
-            let reason = word("mo:reason").filter(|reason| reason != "declined" && reason != "other_terms");
+            let reason =
+                word("mo:reason").filter(|reason| reason != "declined" && reason != "other_terms");
             let reason = reason.or_else(|| word("content"));
             let columns = json!({ "reason": reason.unwrap_or_else(|| "declined".to_owned()), "counter": shown });
             enter(tx, &mut deal, "rejected", columns).await?;
@@ -235,7 +238,10 @@ pub async fn on_rejected(tx: &mut Tx, heard: &Incoming) -> Result<Applied> {
 pub async fn on_agreement(tx: &mut Tx, heard: &Incoming) -> Result<Applied> {
     let uri = vocab::id(&heard.object).unwrap_or_default().to_owned();
     let Some(mut deal) = by_uri(tx, By::Agreement(&uri)).await? else {
-        let offer = heard.said("mo:offerActivity").unwrap_or_default().to_owned();
+        let offer = heard
+            .said("mo:offerActivity")
+            .unwrap_or_default()
+            .to_owned();
         return Ok(match by_uri(tx, By::Offer(&offer)).await? {
             Some(deal) if deal.proposer.id == heard.author.id => match deal.kept.agreement {
                 None => Applied::Waits("not_accepted_yet"),
@@ -332,8 +338,8 @@ fn says(deal: &Deal, document: &Value) -> Option<(i64, Verdict)> {
     let agreement: Value = serde_json::from_str(deal.kept.agreement.as_deref()?).ok()?;
     let obliged = wire::obligations(&agreement);
     let fulfills = vocab::ids(document.get("fulfills")?);
-    let is_all = fulfills.len() == obliged.len()
-        && obliged.iter().all(|id| fulfills.contains(&id.as_str()));
+    let is_all =
+        fulfills.len() == obliged.len() && obliged.iter().all(|id| fulfills.contains(&id.as_str()));
     let same = |name: &str| {
         let agreed = agreement.pointer(&format!("/stipulates/{name}"));
         let said = document.get(name);

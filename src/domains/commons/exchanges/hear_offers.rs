@@ -8,7 +8,9 @@ use uuid::Uuid;
 use super::bargain::{self, Bargain};
 use super::state::Side;
 use super::subject::{self, Named, Subject};
-use super::{By, Deal, Kept, Party, by_uri, enter, is_blocked, locked, money, party, propose, wire};
+use super::{
+    By, Deal, Kept, Party, by_uri, enter, is_blocked, locked, money, party, propose, wire,
+};
 use crate::base::{Result, clock, text};
 use crate::db::Tx;
 use crate::domains::social::limits::{self, Deed};
@@ -173,9 +175,8 @@ async fn read(
         true => said("mo:need"),
         false => said("mo:offer"),
     };
-    let other = other.filter(|uri| {
-        uri.len() <= LONGEST_URI && trust::same_origin(uri, &heard.author.uri)
-    });
+    let other =
+        other.filter(|uri| uri.len() <= LONGEST_URI && trust::same_origin(uri, &heard.author.uri));
     let (offer_link, need_link) = propose::links(subject, other);
     if let (Some(offer), Some(need)) = (&offer_link, &need_link)
         && let Some(ours) =
@@ -297,7 +298,8 @@ pub async fn on_undone(tx: &mut Tx, heard: &Incoming) -> Result<Applied> {
                 .as_deref()
                 .and_then(|text| serde_json::from_str(text).ok())
                 .unwrap_or_default();
-            let said = json!({ "type": "Accept", "object": deal.kept.offer_uri, "result": agreement });
+            let said =
+                json!({ "type": "Accept", "object": deal.kept.offer_uri, "result": agreement });
             wire::say(tx, &me, &deal.asker.clone(), &deal.kept.context, said).await?;
             Ok(Applied::Done)
         }

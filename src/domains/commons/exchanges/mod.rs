@@ -276,8 +276,7 @@ pub async fn mine(tx: &mut Tx, id: Uuid) -> Result<(Deal, Side, Local)> {
 
 /// Whether one of the two has blocked the other.
 pub async fn is_blocked(tx: &mut Tx, one: Uuid, other: Uuid) -> Result<bool> {
-    let mut ask =
-        Statement::<diesel::sql_types::Bool>::new("select hub.is_blocked_between(");
+    let mut ask = Statement::<diesel::sql_types::Bool>::new("select hub.is_blocked_between(");
     ask.bind(Bind::Uuid(one))
         .sql(", ")
         .bind(Bind::Uuid(other))
@@ -291,12 +290,8 @@ pub async fn keep(tx: &mut Tx, kept: &Kept) -> Result<()> {
     let kept = serde_json::to_value(kept).map_err(Error::broken)?;
     let mut save = Statement::<Nullable<Text>>::new("select hub.keep_deal(");
     save.text(kept.to_string()).sql("::jsonb)::text");
-    tx.as_hub(async |tx| {
-        tx.load::<_, Option<String>>(save.clone())
-            .await
-            .map(drop)
-    })
-    .await
+    tx.as_hub(async |tx| tx.load::<_, Option<String>>(save.clone()).await.map(drop))
+        .await
 }
 
 /// Keep columns of the row of an exchange.
@@ -306,12 +301,8 @@ pub async fn set(tx: &mut Tx, id: Uuid, columns: Value) -> Result<()> {
         .sql(", ")
         .text(columns.to_string())
         .sql("::jsonb)::text");
-    tx.as_hub(async |tx| {
-        tx.load::<_, Option<String>>(set.clone())
-            .await
-            .map(drop)
-    })
-    .await
+    tx.as_hub(async |tx| tx.load::<_, Option<String>>(set.clone()).await.map(drop))
+        .await
 }
 
 /// Bring an exchange to a state, and tell those of this hub.

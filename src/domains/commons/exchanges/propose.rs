@@ -9,7 +9,9 @@ use uuid::Uuid;
 use super::bargain::{self, Bargain};
 use super::state::Side;
 use super::subject::{self, Named, Subject};
-use super::{Kept, Party, enter, is_blocked, keep, locked, mine, money, party, refused, shown, wire};
+use super::{
+    Kept, Party, enter, is_blocked, keep, locked, mine, money, party, refused, shown, wire,
+};
 use crate::base::amount::Amount;
 use crate::base::{Error, Result, clock};
 use crate::db::{Bind, Statement, Tx};
@@ -79,7 +81,10 @@ pub async fn propose(tx: &mut Tx, input: Propose) -> Result<Value> {
     let subject = subject::find(tx, Named::Seen(kind, named))
         .await?
         .ok_or_else(|| {
-            Error::missing("exchange.no_subject", "There is no such listing or declaration.")
+            Error::missing(
+                "exchange.no_subject",
+                "There is no such listing or declaration.",
+            )
         })?;
     let own = match &input.need {
         Some(named) => Some(own_side(tx, named, &me, &subject).await?),
@@ -161,8 +166,15 @@ pub async fn ask_for(
     if !subject.is_open {
         return Err(refused("not_active"));
     }
-    if ask.words.as_ref().is_some_and(|words| words.len() > LONGEST_WORDS) {
-        return Err(Error::invalid("exchange.too_long", "The terms are too long."));
+    if ask
+        .words
+        .as_ref()
+        .is_some_and(|words| words.len() > LONGEST_WORDS)
+    {
+        return Err(Error::invalid(
+            "exchange.too_long",
+            "The terms are too long.",
+        ));
     }
     if is_blocked(tx, me.id, subject.actor).await? {
         return Err(Error::forbidden(
@@ -174,7 +186,9 @@ pub async fn ask_for(
     let proposer = party(tx, subject.actor).await?;
     let (offer_link, need_link) = links(subject, own.map(|own| own.uri.as_str()));
     if let (Some(offer), Some(need)) = (&offer_link, &need_link)
-        && pending(tx, offer, need, subject.actor, me.id).await?.is_some()
+        && pending(tx, offer, need, subject.actor, me.id)
+            .await?
+            .is_some()
     {
         return Err(Error::conflict(
             "exchange.answer_theirs",
@@ -317,7 +331,9 @@ pub async fn put(
     };
     // Behind a DAO or an agent stands whoever speaks for it.
     let account = tx.person().await?;
-    let proposer_user = user(proposer).or(subject.owner).filter(|_| proposer.is_local());
+    let proposer_user = user(proposer)
+        .or(subject.owner)
+        .filter(|_| proposer.is_local());
     let asker_user = user(asker).or(account).filter(|_| asker.is_local());
     let (giver, taker) = match subject.offers() {
         true => (proposer_user, asker_user),
@@ -326,7 +342,9 @@ pub async fn put(
     let owner = asker_user
         .or(proposer_user)
         .ok_or_else(|| Error::broken(anyhow::anyhow!("an exchange of nobody here")))?;
-    let away = [proposer, asker].into_iter().find(|party| !party.is_local());
+    let away = [proposer, asker]
+        .into_iter()
+        .find(|party| !party.is_local());
     let link = |kind: &str, offers: bool| {
         let mine = (subject.kind == kind && subject.offers() == offers).then_some(subject.id);
         mine.or_else(|| {
@@ -334,7 +352,10 @@ pub async fn put(
                 .map(|(_, id)| id)
         })
     };
-    let bargain = kept.terms.get("bargain").and_then(|it| Bargain::read(it).ok());
+    let bargain = kept
+        .terms
+        .get("bargain")
+        .and_then(|it| Bargain::read(it).ok());
     let amount = |it: Option<&bargain::Commitment>| {
         it.and_then(|it| it.value).map(|value| value.to_string())
     };
@@ -419,7 +440,13 @@ pub async fn counter(tx: &mut Tx, input: Counter) -> Result<Value> {
     // The old one stands no more, unless its acceptance is under way.
     money::release(tx, &mut deal).await?;
     if deal.row.status == "proposed" {
-        enter(tx, &mut deal, "withdrawn", json!({ "reason": "superseded" })).await?;
+        enter(
+            tx,
+            &mut deal,
+            "withdrawn",
+            json!({ "reason": "superseded" }),
+        )
+        .await?;
     }
     let own = match subject.offers() {
         true => deal.kept.need_link.clone(),

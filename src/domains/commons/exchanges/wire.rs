@@ -70,16 +70,13 @@ pub fn agreement(deal: &Deal, uri: &str, status: &str, now: DateTime<Utc>) -> Re
         &deal.party(deal.giver()).uri,
         &deal.party(deal.giver().other()).uri,
     );
-    let commitment = |name: &str,
-                      it: &super::bargain::Commitment,
-                      provider: &str,
-                      receiver: &str,
-                      digits| {
-        json!({
-            "id": format!("{uri}#{name}"), "type": "Commitment", "satisfies": it.satisfies,
-            "resourceQuantity": it.quantity(digits), "provider": provider, "receiver": receiver,
-        })
-    };
+    let commitment =
+        |name: &str, it: &super::bargain::Commitment, provider: &str, receiver: &str, digits| {
+            json!({
+                "id": format!("{uri}#{name}"), "type": "Commitment", "satisfies": it.satisfies,
+                "resourceQuantity": it.quantity(digits), "provider": provider, "receiver": receiver,
+            })
+        };
     let mut told = Map::new();
     let mut say = |name: &str, value: Value| {
         if !value.is_null() {
@@ -165,7 +162,10 @@ pub fn document(
         "mo:verdict": verdict.word(),
         "mo:version": deal.evidence.of(side).next(),
     });
-    if let (Some(told), Some(note)) = (told.as_object_mut(), note.filter(|note| !note.trim().is_empty())) {
+    if let (Some(told), Some(note)) = (
+        told.as_object_mut(),
+        note.filter(|note| !note.trim().is_empty()),
+    ) {
         told.insert("content".to_owned(), json!(said(note)));
     }
     Ok(told)
@@ -187,7 +187,10 @@ pub fn counter(bargain: &Bargain, digits: Option<usize>, terms: Option<&str>) ->
     let mut told = Map::new();
     told.insert("stipulates".to_owned(), bargain.primary.to_wire(None));
     if let Some(reciprocal) = &bargain.reciprocal {
-        told.insert("stipulatesReciprocal".to_owned(), reciprocal.to_wire(digits));
+        told.insert(
+            "stipulatesReciprocal".to_owned(),
+            reciprocal.to_wire(digits),
+        );
     }
     if let Some(terms) = terms {
         told.insert("mo:terms".to_owned(), json!(terms));
@@ -218,8 +221,7 @@ pub async fn say(
 
 /// What was said, word by word.
 pub async fn words_of(tx: &mut Tx, said: &Published) -> Result<String> {
-    let mut select =
-        Statement::<Text>::new("select body from public.ap_activities where uri = ");
+    let mut select = Statement::<Text>::new("select body from public.ap_activities where uri = ");
     select.text(&said.uri);
     let bodies: Vec<String> = tx.as_hub(async |tx| tx.load(select.clone()).await).await?;
     bodies

@@ -19,8 +19,8 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::terms::{Intent, Purpose, Quantity, TIME_CREDIT, Terms, currency_uri};
-use crate::base::amount::Amount;
 use crate::base::Result;
+use crate::base::amount::Amount;
 use crate::db::{Bind, Statement, Tx};
 
 /// What things are that have no address of their own.
