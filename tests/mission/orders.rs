@@ -90,9 +90,14 @@ impl Votes {
     }
 
     async fn cast(&self, proposal: Uuid, vote: &Vote) -> String {
+        self.cast_as(proposal, vote, proposal).await
+    }
+
+    /// Under an address that may be another vote's.
+    async fn cast_as(&self, proposal: Uuid, vote: &Vote, place: Uuid) -> String {
         let (voter, minute, choice, name) = *vote;
         let actor = self.members.get(voter).copied().unwrap_or(self.stranger);
-        let uri = format!("https://p.example/votes/{name}");
+        let uri = format!("https://p.example/votes/{place}/{name}");
         let at = chrono::Utc::now()
             .date_naive()
             .and_hms_opt(0, 0, 0)
@@ -124,8 +129,8 @@ impl Votes {
     async fn outcome(&self, proposal: Uuid) -> Value {
         let admin = self.database.admin().await;
         let sql = format!(
-            "select jsonb_build_object('ballots', (select jsonb_agg(jsonb_build_array(actor_id, choice, weight, federated_ap_id) order by actor_id)
-                 from votes where proposal_id = t.proposal_id), 'advisory', (select jsonb_agg(jsonb_build_array(actor_id, choice, uri) order by actor_id)
+            "select jsonb_build_object('ballots', (select jsonb_agg(jsonb_build_array(actor_id, choice, weight, regexp_replace(federated_ap_id, '^.*/', '')) order by actor_id)
+                 from votes where proposal_id = t.proposal_id), 'advisory', (select jsonb_agg(jsonb_build_array(actor_id, choice, regexp_replace(uri, '^.*/', '')) order by actor_id)
                  from hub.advisory_votes where proposal_id = t.proposal_id), 'sums', to_jsonb(t) - 'proposal_id' - 'salt' - 'snapshot_at' - 'is_due')::text
              from hub.tallies t where t.proposal_id = '{proposal}'"
         );
@@ -193,6 +198,16 @@ fn every_order_of_arrival_ends_the_same() {
             Ok(())
         })
         .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_is_one_vote_wherever_it_is_cast() {
+    let votes = Votes::new().await;
+    let (one, other) = (votes.open(true).await, votes.open(true).await);
+    assert_eq!(votes.cast_as(one, &(0, 5, "yes", 1), one).await, "counted");
+    assert_eq!(votes.cast_as(other, &(0, 6, "yes", 1), one).await, "id_taken");
+    assert_eq!(votes.cast_as(one, &(1, 6, "no", 1), one).await, "id_taken");
+    assert_eq!(votes.outcome(other).await["sums"]["yes_voters"], json!(0));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -77,6 +77,7 @@ async fn voted(tx: &mut Tx, heard: &Incoming) -> Result<Applied> {
         }
         "repeated" => Ok(Applied::Repeated),
         "older" => Ok(Applied::Ignored("older")),
+        "id_taken" => Ok(Applied::Refused("id_taken")),
         "advisory" => refused(tx, heard, &proposal, "not_eligible").await,
         "already_voted" => refused(tx, heard, &proposal, "already_voted").await,
         _ => refused(tx, heard, &proposal, "closed").await,
