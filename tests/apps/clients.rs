@@ -11,6 +11,11 @@ async fn supabase_js() {
 }
 
 #[tokio::test]
+async fn a_steward_and_a_member_by_supabase_js() {
+    tells("MADE_OPEN_TEST_NODE", "governance.mjs").await;
+}
+
+#[tokio::test]
 async fn supabase_for_python() {
     tells("MADE_OPEN_TEST_PYTHON", "journey_supabase.py").await;
 }

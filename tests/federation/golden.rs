@@ -114,7 +114,9 @@ impl Mask {
                 return "2026-11-20T12:00:00Z".to_owned();
             }
             "version" if text == env!("CARGO_PKG_VERSION") => return "…".to_owned(),
-            "published" | "updated" | "deleted" | "endTime" => {
+            "mo:ballotsDigest" => return "z…".to_owned(),
+            "published" | "updated" | "deleted" | "endTime" | "closed" | "mo:startTime"
+            | "mo:snapshotAt" => {
                 assert!(
                     text.ends_with('Z') && chrono::DateTime::parse_from_rfc3339(text).is_ok(),
                     "{text}"
@@ -124,6 +126,11 @@ impl Mask {
             _ => {}
         }
         let mut text = text.to_owned();
+        if let Some((before, rest)) = text.split_once("vote until ")
+            && let Some((_, after)) = rest.split_once(" UTC")
+        {
+            text = format!("{before}vote until 27 Nov 12:00 UTC{after}");
+        }
         for (word, fixed) in &self.words {
             text = text.replace(word, fixed);
         }
@@ -199,7 +206,7 @@ pub fn whole(value: &Value) -> Value {
 }
 
 /// What a hub says of everything that it can say by now, with the actor that has proved it.
-struct Said {
+pub struct Said {
     documents: Vec<(&'static str, Value)>,
     /// Multikeys by actor.
     keys: HashMap<String, String>,
@@ -218,6 +225,7 @@ impl Said {
         said.actors(hub, &alice).await;
         said.follows(hub, &alice, &bob).await;
         said.posts(hub, &alice, &bob).await;
+        super::golden_votes::all(&mut said, hub, &alice, peers).await;
         said.collections(hub, &alice).await;
         said.discovery(hub, &alice).await;
         said.ends(hub, &alice).await;
@@ -226,7 +234,7 @@ impl Said {
         said
     }
 
-    fn put(&mut self, name: &'static str, document: Value) {
+    pub fn put(&mut self, name: &'static str, document: Value) {
         if let (Some(id), Some(key)) = (
             document["id"].as_str(),
             document["assertionMethod"][0]["publicKeyMultibase"].as_str(),
@@ -236,7 +244,7 @@ impl Said {
         self.documents.push((name, document));
     }
 
-    async fn activity(&mut self, hub: &Hub, name: &'static str, kind: &str) {
+    pub async fn activity(&mut self, hub: &Hub, name: &'static str, kind: &str) {
         let query = format!(
             "select body from ap_activities where type = '{kind}' order by seq desc limit 1"
         );

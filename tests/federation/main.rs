@@ -18,6 +18,7 @@ mod delivery;
 mod discovery;
 mod fedify;
 mod golden;
+mod golden_votes;
 mod hostile;
 mod inbox;
 mod inbox_fetch;

@@ -33,22 +33,24 @@ impl Votes {
     async fn new() -> Self {
         let database = TestDatabase::new().await;
         let db = Db::of(Arc::new(Hub::default()), &database.url(), 2).unwrap();
-        let admin = database.admin().await;
         let (owner, dao) = (Uuid::now_v7(), Uuid::now_v7());
-        admin
-            .batch_execute(&format!(
-                "insert into users (id, email, name) values ('{owner}', 'o@example.org', 'o');
-                 insert into daos (id, owner_id, name) values ('{dao}', '{owner}', 'Bikes')"
-            ))
-            .await
-            .unwrap();
+        for sql in [
+            format!("insert into users (id, email, name) values ('{owner}', 'o@example.org', 'o')"),
+            format!("insert into daos (id, owner_id, name) values ('{dao}', '{owner}', 'Bikes')"),
+        ] {
+            db.write(&Caller::Hub, async |tx| tx.script(&sql).await)
+                .await
+                .unwrap();
+        }
         let mut actors = Vec::new();
         for n in 0..4 {
             let id = Uuid::now_v7();
             let sql = format!(
                 "insert into ap_actors (id, uri, host) values ('{id}', 'https://p.example/{n}', 'p.example')"
             );
-            admin.batch_execute(&sql).await.unwrap();
+            db.write(&Caller::Hub, async |tx| tx.script(&sql).await)
+                .await
+                .unwrap();
             actors.push(id);
         }
         let stranger = actors.pop().unwrap();
@@ -57,7 +59,9 @@ impl Votes {
                 "insert into dao_members (dao_id, actor_id, role, voting_weight) values ('{dao}', '{id}', 'member', {}.5)",
                 n + 1
             );
-            admin.batch_execute(&sql).await.unwrap();
+            db.write(&Caller::Hub, async |tx| tx.script(&sql).await)
+                .await
+                .unwrap();
         }
         Self {
             database,
@@ -71,24 +75,29 @@ impl Votes {
     /// A vote of its own, opened.
     async fn open(&self, changes: bool) -> Uuid {
         let id = Uuid::now_v7();
-        let admin = self.database.admin().await;
         let rules = json!({ "mo:changeVote": changes, "mo:ballot": "public" });
-        admin
-            .batch_execute(&format!(
-                "insert into proposals (id, author_id, dao_id, title) select '{id}', owner_id, id, 'x' from daos where id = '{}';
-                 update proposals set status = 'active', rules = '{rules}', federated_ap_id = 'https://hub.example/ap/proposals/{id}',
-                     voting_opens_at = now() - interval '1 hour', voting_closes_at = now() + interval '1 hour' where id = '{id}'",
-                self.dao
-            ))
+        let sql = format!(
+            "insert into proposals (id, author_id, dao_id, title) select '{id}', owner_id, id, 'x' from daos where id = '{}';
+             update proposals set status = 'active', rules = '{rules}', federated_ap_id = 'https://hub.example/ap/proposals/{id}',
+                 voting_opens_at = now() - interval '1 hour', voting_closes_at = now() + interval '1 hour' where id = '{id}'",
+            self.dao
+        );
+        self.db
+            .write(&Caller::Hub, async |tx| tx.script(&sql).await)
             .await
             .unwrap();
         id
     }
 
     async fn cast(&self, proposal: Uuid, vote: &Vote) -> String {
+        self.cast_as(proposal, vote, proposal).await
+    }
+
+    /// Under an address that may be another vote's.
+    async fn cast_as(&self, proposal: Uuid, vote: &Vote, place: Uuid) -> String {
         let (voter, minute, choice, name) = *vote;
         let actor = self.members.get(voter).copied().unwrap_or(self.stranger);
-        let uri = format!("https://p.example/votes/{name}");
+        let uri = format!("https://p.example/votes/{place}/{name}");
         let at = chrono::Utc::now()
             .date_naive()
             .and_hms_opt(0, 0, 0)
@@ -120,8 +129,8 @@ impl Votes {
     async fn outcome(&self, proposal: Uuid) -> Value {
         let admin = self.database.admin().await;
         let sql = format!(
-            "select jsonb_build_object('ballots', (select jsonb_agg(jsonb_build_array(actor_id, choice, weight, federated_ap_id) order by actor_id)
-                 from votes where proposal_id = t.proposal_id), 'advisory', (select jsonb_agg(jsonb_build_array(actor_id, choice, uri) order by actor_id)
+            "select jsonb_build_object('ballots', (select jsonb_agg(jsonb_build_array(actor_id, choice, weight, regexp_replace(federated_ap_id, '^.*/', '')) order by actor_id)
+                 from votes where proposal_id = t.proposal_id), 'advisory', (select jsonb_agg(jsonb_build_array(actor_id, choice, regexp_replace(uri, '^.*/', '')) order by actor_id)
                  from hub.advisory_votes where proposal_id = t.proposal_id), 'sums', to_jsonb(t) - 'proposal_id' - 'salt' - 'snapshot_at' - 'is_due')::text
              from hub.tallies t where t.proposal_id = '{proposal}'"
         );
@@ -189,6 +198,19 @@ fn every_order_of_arrival_ends_the_same() {
             Ok(())
         })
         .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_is_one_vote_wherever_it_is_cast() {
+    let votes = Votes::new().await;
+    let (one, other) = (votes.open(true).await, votes.open(true).await);
+    assert_eq!(votes.cast_as(one, &(0, 5, "yes", 1), one).await, "counted");
+    assert_eq!(
+        votes.cast_as(other, &(0, 6, "yes", 1), one).await,
+        "id_taken"
+    );
+    assert_eq!(votes.cast_as(one, &(1, 6, "no", 1), one).await, "id_taken");
+    assert_eq!(votes.outcome(other).await["sums"]["yes_voters"], json!(0));
 }
 
 #[tokio::test(flavor = "multi_thread")]

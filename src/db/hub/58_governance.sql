@@ -149,6 +149,11 @@ begin
         return query select 'repeated', has.ballot_index, trim_scale(has.weight)::text, false, has.id;
         return;
     end if;
+    -- One address is one vote, whoever says it and wherever.
+    if exists (select from votes v where v.federated_ap_id = place) then
+        return query select 'id_taken', null::int, null::text, false, null::uuid;
+        return;
+    end if;
     if it.status <> 'active' or coalesce(said, received) > it.voting_closes_at or received < it.voting_opens_at then
         return query select 'closed', null::int, null::text, false, null::uuid;
         return;

@@ -3,7 +3,7 @@
 
 use diesel::sql_types::{BigInt, Jsonb, Nullable, Text, Uuid as SqlUuid};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use uuid::Uuid;
 
 use crate::base::{Error, Result};
@@ -85,7 +85,7 @@ pub async fn by_id(tx: &mut Tx, id: Uuid) -> Result<Option<Dao>> {
         "select to_jsonb(d) - 'treasury_credits' from public.daos d where d.id = ",
     );
     select.bind(Bind::Uuid(id));
-    one(tx, select).await
+    tx.hub_one(select).await
 }
 
 /// A DAO by its slug or its id, if everybody may know of it and it is of this hub.
@@ -97,7 +97,7 @@ pub async fn public_by_slug(tx: &mut Tx, slug: &str) -> Result<Option<Dao>> {
         Ok(id) => select.sql("d.id = ").bind(Bind::Uuid(id)),
         Err(_) => select.sql("d.slug = ").text(slug),
     };
-    one(tx, select).await
+    tx.hub_one(select).await
 }
 
 /// A DAO elsewhere by its actor, if it is known here.
@@ -106,16 +106,7 @@ pub async fn of_origin(tx: &mut Tx, actor: Uuid) -> Result<Option<Dao>> {
         "select to_jsonb(d) - 'treasury_credits' from public.daos d where d.origin_actor_id = ",
     );
     select.bind(Bind::Uuid(actor));
-    one(tx, select).await
-}
-
-async fn one(tx: &mut Tx, select: Statement<Nullable<Jsonb>>) -> Result<Option<Dao>> {
-    let rows: Vec<Option<Value>> = tx.as_hub(async |tx| tx.load(select.clone()).await).await?;
-    rows.into_iter()
-        .flatten()
-        .next()
-        .map(|row| serde_json::from_value(row).map_err(Error::broken))
-        .transpose()
+    tx.hub_one(select).await
 }
 
 /// A DAO that the caller knows of: by its row, which he must be able to read, or by its actor's name or address.
@@ -200,18 +191,14 @@ pub async fn by_uri(tx: &mut Tx, uri: &str) -> Result<Option<(Dao, Local)>> {
 /// How somebody belongs to a DAO.
 pub async fn membership(tx: &mut Tx, dao: Uuid, person: Person) -> Result<Option<Membership>> {
     let (column, id) = person.column();
-    let mut select = Statement::<Jsonb>::new(
+    let mut select = Statement::<Nullable<Jsonb>>::new(
         "select jsonb_build_object('id', m.id, 'role', m.role) from public.dao_members m where m.dao_id = ",
     );
     select
         .bind(Bind::Uuid(dao))
         .sql(format!(" and m.{column} = "))
         .bind(Bind::Uuid(id));
-    let rows: Vec<Value> = tx.as_hub(async |tx| tx.load(select.clone()).await).await?;
-    rows.into_iter()
-        .next()
-        .map(|row| serde_json::from_value(row).map_err(Error::broken))
-        .transpose()
+    tx.hub_one(select).await
 }
 
 /// Whether somebody runs a DAO.

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::daos::{self, Dao, Person};
 use super::proposals::{self, Proposal};
-use super::{closing, members};
+use super::{closing, roll};
 use crate::base::{Amount, Caller, Error, Result, text};
 use crate::db::{Bind, Statement, Tx};
 use crate::domains::commons::ledger::{self, Holder, Transfer};
@@ -210,18 +210,18 @@ async fn perform(tx: &mut Tx, proposal: &Proposal, dao: &Dao, action: Action) ->
         Action::Admit { actor, role } => {
             let (person, _) = person(tx, &actor).await?;
             let role = role.as_deref().unwrap_or("member");
-            members::let_in(tx, dao, person, role, false).await
+            roll::let_in(tx, dao, person, role, false).await
         }
         Action::Remove { actor } => {
             let (person, _) = person(tx, &actor).await?;
-            members::send_away(tx, dao, person).await.map(drop)
+            roll::send_away(tx, dao, person).await.map(drop)
         }
         Action::SetRule { rule, value } => {
             let mut set = rule_sql(&rule, &value)
                 .map_err(|reason| Error::invalid("proposal.action", reason))?;
             set.sql(" where id = ").bind(Bind::Uuid(dao.id));
             tx.run(set).await?;
-            members::tell_changed(tx, dao).await
+            roll::tell_changed(tx, dao).await
         }
         Action::Publish { title, content } => publish(tx, proposal, dao, &title, &content).await,
     }

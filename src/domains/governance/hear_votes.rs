@@ -20,8 +20,12 @@ use crate::node::incoming::{Applied, Incoming};
 /// Longest votes that are kept, in bytes.
 const LONGEST: usize = 16 * 1024;
 
-/// Somebody voted.
+/// Somebody voted. Many come at once, so the rights that counting needs are taken once for each.
 pub async fn on_vote(tx: &mut Tx, heard: &Incoming) -> Result<Applied> {
+    tx.as_hub(async |tx| voted(tx, heard).await).await
+}
+
+async fn voted(tx: &mut Tx, heard: &Incoming) -> Result<Applied> {
     let Some(asked) = heard.object.get("inReplyTo").and_then(vocab::id) else {
         return Ok(Applied::Ignored("no_question"));
     };
@@ -73,6 +77,7 @@ pub async fn on_vote(tx: &mut Tx, heard: &Incoming) -> Result<Applied> {
         }
         "repeated" => Ok(Applied::Repeated),
         "older" => Ok(Applied::Ignored("older")),
+        "id_taken" => Ok(Applied::Refused("id_taken")),
         "advisory" => refused(tx, heard, &proposal, "not_eligible").await,
         "already_voted" => refused(tx, heard, &proposal, "already_voted").await,
         _ => refused(tx, heard, &proposal, "closed").await,

@@ -3,9 +3,9 @@
 
 use serde_json::{Value, json};
 
+use super::applications::{self, Application, Asked};
 use super::daos::{self, Dao, Person};
-use super::members::{self, Application, Asked};
-use super::{hear_votes, offers};
+use super::{hear_votes, offers, roll};
 use crate::base::{Result, text};
 use crate::db::Tx;
 use crate::domains::social::actors as people;
@@ -45,14 +45,14 @@ pub async fn on_join(tx: &mut Tx, heard: &Incoming) -> Result<Applied> {
         outbox::publish(tx, answer("Accept", None)).await?;
         return Ok(Applied::Done);
     }
-    let before = members::application(tx, dao.id, person).await?;
+    let before = applications::application(tx, dao.id, person).await?;
     let invited = before.filter(Application::is_open_invitation);
     let role = invited.as_ref().map_or("member", |it| it.role.as_str());
     if invited.is_some() || dao.membership == "open" {
         outbox::publish(tx, answer("Accept", None)).await?;
-        members::let_in(tx, &dao, person, role, false).await?;
+        roll::let_in(tx, &dao, person, role, false).await?;
         if let Some(invited) = &invited {
-            members::settle(tx, invited.id, "accepted").await?;
+            applications::settle(tx, invited.id, "accepted").await?;
         }
         return Ok(Applied::Done);
     }
@@ -72,8 +72,8 @@ pub async fn on_join(tx: &mut Tx, heard: &Incoming) -> Result<Applied> {
         shows_ballot: false,
         uri: Some(&heard.uri),
     };
-    let application = members::apply(tx, dao.id, person, asked).await?;
-    members::tell_stewards(tx, &dao, application.id).await?;
+    let application = applications::apply(tx, dao.id, person, asked).await?;
+    applications::tell_stewards(tx, &dao, application.id).await?;
     Ok(Applied::Done)
 }
 
@@ -87,11 +87,11 @@ pub async fn on_left(tx: &mut Tx, heard: &Incoming) -> Result<Applied> {
         return Ok(Applied::NotMine);
     };
     let person = Person::Actor(heard.author.id);
-    let asked = members::application(tx, dao.id, person).await?;
+    let asked = applications::application(tx, dao.id, person).await?;
     if let Some(asked) = &asked {
-        members::settle(tx, asked.id, "withdrawn").await?;
+        applications::settle(tx, asked.id, "withdrawn").await?;
     }
-    match members::send_away(tx, &dao, person).await? || asked.is_some() {
+    match roll::send_away(tx, &dao, person).await? || asked.is_some() {
         true => Ok(Applied::Done),
         false => Ok(Applied::Ignored("not_a_member")),
     }
@@ -121,8 +121,8 @@ pub async fn on_invited(tx: &mut Tx, heard: &Incoming) -> Result<Applied> {
         shows_ballot: false,
         uri: Some(&heard.uri),
     };
-    let application = members::apply(tx, dao.id, Person::User(user), asked).await?;
-    members::tell(tx, "dao.invited", application.id, Some(user)).await?;
+    let application = applications::apply(tx, dao.id, Person::User(user), asked).await?;
+    applications::tell(tx, "dao.invited", application.id, Some(user)).await?;
     Ok(Applied::Done)
 }
 
@@ -140,7 +140,7 @@ async fn answered(tx: &mut Tx, heard: &Incoming, is_yes: bool) -> Result<Applied
     let Some(asked) = vocab::id(&heard.object) else {
         return Ok(Applied::NotMine);
     };
-    if let Some(application) = members::application_by_uri(tx, asked).await? {
+    if let Some(application) = applications::application_by_uri(tx, asked).await? {
         return about_membership(tx, heard, &application, is_yes).await;
     }
     match offers::on_answered(tx, heard, asked, is_yes).await? {
@@ -177,14 +177,14 @@ async fn about_membership(
     if application.state == "withdrawn" {
         return Ok(Applied::Ignored("withdrawn"));
     }
-    members::settle(tx, application.id, state).await?;
+    applications::settle(tx, application.id, state).await?;
     match is_yes {
         true => {
             let role = &application.role;
-            members::let_in(tx, &dao, person, role, application.shows_ballot).await?;
+            roll::let_in(tx, &dao, person, role, application.shows_ballot).await?;
         }
         false => {
-            members::send_away(tx, &dao, person).await?;
+            roll::send_away(tx, &dao, person).await?;
         }
     }
     let word = if is_yes {
@@ -192,7 +192,7 @@ async fn about_membership(
     } else {
         "dao.turned_away"
     };
-    members::tell(
+    applications::tell(
         tx,
         word,
         application.id,
@@ -231,21 +231,21 @@ async fn moved(tx: &mut Tx, heard: &Incoming, is_in: bool) -> Result<Applied> {
     };
     let person = Person::User(user);
     if !is_in {
-        return Ok(match members::send_away(tx, &dao, person).await? {
+        return Ok(match roll::send_away(tx, &dao, person).await? {
             true => Applied::Done,
             false => Applied::Repeated,
         });
     }
     // Nobody belongs to anything that he did not ask for.
-    let asked = members::application(tx, dao.id, person).await?;
+    let asked = applications::application(tx, dao.id, person).await?;
     let Some(asked) = asked.filter(|it| match it.direction.as_str() {
         "invite" => it.state == "accepted",
         _ => matches!(it.state.as_str(), "pending" | "accepted"),
     }) else {
         return Ok(Applied::Ignored("not_asked"));
     };
-    members::settle(tx, asked.id, "accepted").await?;
-    members::let_in(tx, &dao, person, "member", asked.shows_ballot).await?;
+    applications::settle(tx, asked.id, "accepted").await?;
+    roll::let_in(tx, &dao, person, "member", asked.shows_ballot).await?;
     Ok(Applied::Done)
 }
 
@@ -271,15 +271,15 @@ async fn by_officer(tx: &mut Tx, heard: &Incoming, dao: &Dao, is_in: bool) -> Re
     match is_in {
         // Nobody is put among the members who did not ask.
         true => {
-            let asked = members::application(tx, dao.id, person).await?;
+            let asked = applications::application(tx, dao.id, person).await?;
             let Some(asked) = asked.filter(|it| it.direction == "join" && it.state == "pending")
             else {
                 return Ok(Applied::Ignored("not_asked"));
             };
-            members::let_in(tx, dao, person, &asked.role, asked.shows_ballot).await?;
-            members::settle(tx, asked.id, "accepted").await?;
+            roll::let_in(tx, dao, person, &asked.role, asked.shows_ballot).await?;
+            applications::settle(tx, asked.id, "accepted").await?;
         }
-        false => match members::send_away(tx, dao, person).await {
+        false => match roll::send_away(tx, dao, person).await {
             Ok(_) => {}
             Err(error) if error.is("dao.owner_stays") => {
                 return Ok(Applied::Refused("owner_stays"));
@@ -320,7 +320,7 @@ pub async fn on_message(tx: &mut Tx, heard: &Incoming) -> Result<Applied> {
     }
     let html = heard.said("content").unwrap_or_default();
     let message = text::excerpt(&text::plain(&text::clean(html)), 2_000);
-    let before = members::application(tx, dao.id, person).await?;
+    let before = applications::application(tx, dao.id, person).await?;
     if before.is_some_and(|it| it.direction == "join" && it.state == "pending") {
         return Ok(Applied::Repeated);
     }
@@ -336,10 +336,10 @@ pub async fn on_message(tx: &mut Tx, heard: &Incoming) -> Result<Applied> {
             shows_ballot: false,
             uri: None,
         };
-        let application = members::apply(tx, dao.id, person, asked).await?;
-        members::tell_stewards(tx, &dao, application.id).await?;
+        let application = applications::apply(tx, dao.id, person, asked).await?;
+        applications::tell_stewards(tx, &dao, application.id).await?;
     }
-    members::write_to(tx, &voice, &other, words, heard.object_uri.as_deref()).await?;
+    applications::write_to(tx, &voice, &other, words, heard.object_uri.as_deref()).await?;
     Ok(Applied::Done)
 }
 

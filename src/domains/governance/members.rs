@@ -1,131 +1,20 @@
 //! Belonging to a DAO: asking, being asked, being let in and sent away, leaving; here and across hubs. Only those who run a
 //! DAO decide who belongs to it (S-43), and nobody belongs to one elsewhere without having asked or been asked.
 
-use diesel::sql_types::{Jsonb, Nullable, Text, Uuid as SqlUuid};
+use diesel::sql_types::{Nullable, Uuid as SqlUuid};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::applications::{self, Application, Asked, answer, application, apply, settle, tell};
 use super::daos::{self, Dao, Person};
-use crate::base::{Amount, Error, Result, clock, text};
+use super::roll::{let_in, send_away, weigh};
+use crate::base::{Amount, Error, Result};
 use crate::db::{Bind, Statement, Tx};
 use crate::domains::social::actors::{self as people, Known, speaker};
 use crate::domains::social::limits::{self, Deed};
 use crate::domains::social::{blocks, wire};
-use crate::events;
-use crate::fed::actors::{self, Local, time};
-use crate::fed::outbox::{self, Outgoing};
-
-/// A row of `dao_applications`.
-#[derive(Clone, Debug, Deserialize)]
-pub struct Application {
-    pub id: Uuid,
-    pub dao_id: Uuid,
-    pub user_id: Option<Uuid>,
-    pub actor_id: Option<Uuid>,
-    pub direction: String,
-    pub state: String,
-    pub role: String,
-    pub shows_ballot: bool,
-    pub federated_ap_id: Option<String>,
-}
-
-impl Application {
-    /// Whom it is about.
-    pub fn person(&self) -> Option<Person> {
-        self.user_id
-            .map(Person::User)
-            .or(self.actor_id.map(Person::Actor))
-    }
-
-    /// Whether somebody was asked and has not answered.
-    pub fn is_open_invitation(&self) -> bool {
-        self.direction == "invite" && self.state == "pending"
-    }
-}
-
-/// What is written of somebody who asks or is asked.
-pub struct Asked<'a> {
-    pub direction: &'static str,
-    pub role: &'a str,
-    pub message: Option<String>,
-    pub shows_ballot: bool,
-    pub uri: Option<&'a str>,
-}
-
-/// Write down who asks or is asked: of each the last word.
-pub async fn apply(
-    tx: &mut Tx,
-    dao: Uuid,
-    person: Person,
-    asked: Asked<'_>,
-) -> Result<Application> {
-    let (column, id) = person.column();
-    let mut write = Statement::<Jsonb>::new(format!(
-        "insert into public.dao_applications as a (dao_id, {column}, direction, role, message, shows_ballot, federated_ap_id) values ("
-    ));
-    write
-        .bind(Bind::Uuid(dao))
-        .sql(", ")
-        .bind(Bind::Uuid(id))
-        .sql(", ")
-        .text(asked.direction)
-        .sql(", ")
-        .text(asked.role)
-        .sql(", ")
-        .bind(Bind::Text(asked.message))
-        .sql(format!(", {}, ", asked.shows_ballot))
-        .bind(Bind::Text(asked.uri.map(str::to_owned)))
-        .sql(format!(
-            ") on conflict (dao_id, {column}) do update set direction = excluded.direction, role = excluded.role, \
-             message = excluded.message, shows_ballot = excluded.shows_ballot, federated_ap_id = excluded.federated_ap_id, \
-             state = 'pending' returning to_jsonb(a)"
-        ));
-    let rows: Vec<Value> = tx.as_hub(async |tx| tx.load(write.clone()).await).await?;
-    let row = rows.into_iter().next().unwrap_or_default();
-    serde_json::from_value(row).map_err(Error::broken)
-}
-
-/// The last word about somebody and a DAO.
-pub async fn application(tx: &mut Tx, dao: Uuid, person: Person) -> Result<Option<Application>> {
-    let (column, id) = person.column();
-    let mut select =
-        Statement::new("select to_jsonb(a) from public.dao_applications a where a.dao_id = ");
-    select
-        .bind(Bind::Uuid(dao))
-        .sql(format!(" and a.{column} = "))
-        .bind(Bind::Uuid(id));
-    one(tx, select).await
-}
-
-/// The same by the address of what was said.
-pub async fn application_by_uri(tx: &mut Tx, uri: &str) -> Result<Option<Application>> {
-    let mut select = Statement::new(
-        "select to_jsonb(a) from public.dao_applications a where a.federated_ap_id = ",
-    );
-    select.text(uri);
-    one(tx, select).await
-}
-
-async fn one(tx: &mut Tx, select: Statement<Nullable<Jsonb>>) -> Result<Option<Application>> {
-    let rows: Vec<Option<Value>> = tx.as_hub(async |tx| tx.load(select.clone()).await).await?;
-    rows.into_iter()
-        .flatten()
-        .next()
-        .map(|row| serde_json::from_value(row).map_err(Error::broken))
-        .transpose()
-}
-
-/// Bring an application to a state.
-pub async fn settle(tx: &mut Tx, application: Uuid, state: &str) -> Result<()> {
-    let mut settle = Statement::<()>::new("update public.dao_applications set state = ");
-    settle
-        .text(state)
-        .sql(" where id = ")
-        .bind(Bind::Uuid(application));
-    tx.as_hub(async |tx| tx.run(settle.clone()).await.map(drop))
-        .await
-}
+use crate::fed::outbox;
 
 /// Which DAO, and what one says to it.
 #[derive(Deserialize)]
@@ -187,7 +76,7 @@ pub async fn join(tx: &mut Tx, input: Join) -> Result<Value> {
                 uri: None,
             };
             let application = apply(tx, dao.id, Person::User(person), asked).await?;
-            tell_stewards(tx, &dao, application.id).await?;
+            applications::tell_stewards(tx, &dao, application.id).await?;
             Ok(json!({ "dao": dao.id, "id": application.id, "state": "pending" }))
         }
     }
@@ -329,7 +218,7 @@ pub async fn admit(tx: &mut Tx, input: Admit) -> Result<Value> {
             Statement::new("select to_jsonb(a) from public.dao_applications a where a.id = ");
         select.bind(Bind::Uuid(id)).sql(" for update");
         let missing = || Error::missing("dao.no_application", "Nobody has asked that.");
-        let application = one(tx, select).await?.ok_or_else(missing)?;
+        let application: Application = tx.hub_one(select).await?.ok_or_else(missing)?;
         let dao = daos::by_id(tx, application.dao_id)
             .await?
             .ok_or_else(missing)?;
@@ -391,120 +280,6 @@ async fn turn_away(tx: &mut Tx, dao: &Dao, application: &Application) -> Result<
     settle(tx, application.id, "rejected").await?;
     tell(tx, "dao.turned_away", application.id, application.user_id).await?;
     Ok(json!({ "id": application.id, "dao": dao.id, "state": "rejected" }))
-}
-
-/// Answer somebody elsewhere: a Join with an answer to it, a letter with a letter.
-async fn answer(tx: &mut Tx, dao: &Dao, application: &Application, is_yes: bool) -> Result<()> {
-    let Some(actor) = application.actor_id else {
-        return Ok(());
-    };
-    let (Some(voice), Some(other)) = (daos::voice(tx, dao).await?, people::by_id(tx, actor).await?)
-    else {
-        return Ok(());
-    };
-    let Some(asked) = &application.federated_ap_id else {
-        let words = match is_yes {
-            true => "You are a member now. Follow this account to see what is put to the vote.",
-            false => "You were not let in.",
-        };
-        return write_to(tx, &voice, &other, words, None).await;
-    };
-    let word = if is_yes { "Accept" } else { "Reject" };
-    let activity = json!({ "type": word, "object": asked });
-    outbox::publish(tx, wire::private(&voice, &other, activity))
-        .await
-        .map(drop)
-}
-
-/// Put somebody among the members, or give him another role, and say so.
-pub async fn let_in(
-    tx: &mut Tx,
-    dao: &Dao,
-    person: Person,
-    role: &str,
-    shows_ballot: bool,
-) -> Result<()> {
-    let (column, id) = person.column();
-    let mut insert = Statement::<Text>::new(format!(
-        "insert into public.dao_members as m (dao_id, {column}, role, shows_ballot) values ("
-    ));
-    insert
-        .bind(Bind::Uuid(dao.id))
-        .sql(", ")
-        .bind(Bind::Uuid(id))
-        .sql(", ")
-        .text(role)
-        .sql(format!(
-            ", {shows_ballot}) on conflict (dao_id, {column}) do update set role = case m.role when 'owner' then m.role else excluded.role end \
-             returning (xmax = 0)::text"
-        ));
-    let rows: Vec<String> = tx.as_hub(async |tx| tx.load(insert.clone()).await).await?;
-    if rows != ["true"] || dao.is_elsewhere() {
-        return Ok(());
-    }
-    say(tx, dao, person, "Add").await
-}
-
-/// Take somebody from among the members, and say so; whether he was one. Who founded it stays.
-pub async fn send_away(tx: &mut Tx, dao: &Dao, person: Person) -> Result<bool> {
-    if dao.owner_id.map(Person::User) == Some(person) {
-        return Err(Error::conflict(
-            "dao.owner_stays",
-            "Its owner belongs to it: hand it over first.",
-        ));
-    }
-    let (column, id) = person.column();
-    let mut delete = Statement::<()>::new("delete from public.dao_members where dao_id = ");
-    delete
-        .bind(Bind::Uuid(dao.id))
-        .sql(format!(" and {column} = "))
-        .bind(Bind::Uuid(id));
-    let done = tx.as_hub(async |tx| tx.run(delete.clone()).await).await?;
-    if done == 0 {
-        return Ok(false);
-    }
-    if !dao.is_elsewhere() {
-        say(tx, dao, person, "Remove").await?;
-    }
-    Ok(true)
-}
-
-/// Say who has come or gone, to the followers and to himself.
-async fn say(tx: &mut Tx, dao: &Dao, person: Person, how: &str) -> Result<()> {
-    let Some(voice) = daos::voice(tx, dao).await? else {
-        return Ok(());
-    };
-    let Some(uri) = daos::address(tx, person).await? else {
-        return Ok(());
-    };
-    let is_away = matches!(person, Person::Actor(_));
-    let outgoing = Outgoing {
-        actor: voice.id,
-        activity: json!({ "type": how, "object": uri, "target": format!("{}/members", voice.uri) }),
-        to: vec![voice.followers()],
-        cc: if is_away {
-            vec![uri.clone()]
-        } else {
-            Vec::new()
-        },
-        about: Some(uri),
-        also: Vec::new(),
-        is_private: false,
-    };
-    outbox::publish(tx, outgoing).await.map(drop)
-}
-
-async fn weigh(tx: &mut Tx, dao: Uuid, person: Person, weight: Amount) -> Result<()> {
-    let (column, id) = person.column();
-    let mut write = Statement::<()>::new("update public.dao_members set voting_weight = ");
-    write
-        .text(weight.to_string())
-        .sql("::text::numeric where dao_id = ")
-        .bind(Bind::Uuid(dao))
-        .sql(format!(" and {column} = "))
-        .bind(Bind::Uuid(id));
-    tx.as_hub(async |tx| tx.run(write.clone()).await.map(drop))
-        .await
 }
 
 /// Who is to go.
@@ -582,42 +357,6 @@ pub async fn leave(tx: &mut Tx, input: Leave) -> Result<Value> {
     Ok(json!({ "dao": dao.id, "left": true }))
 }
 
-/// Those who run a DAO hear that somebody asks.
-pub async fn tell_stewards(tx: &mut Tx, dao: &Dao, application: Uuid) -> Result<()> {
-    for steward in daos::stewards(tx, dao.id).await? {
-        tell(tx, "dao.asked", application, Some(steward)).await?;
-    }
-    Ok(())
-}
-
-/// Somebody of this hub hears what became of an application.
-pub async fn tell(tx: &mut Tx, word: &str, application: Uuid, owner: Option<Uuid>) -> Result<()> {
-    let event = events::Event {
-        word,
-        kind: "dao_applications",
-        row: application,
-        owner,
-    };
-    events::emit(tx, event).await.map(drop)
-}
-
-/// The DAO's document is another: say so.
-pub async fn tell_changed(tx: &mut Tx, dao: &Dao) -> Result<()> {
-    let Some(voice) = daos::voice(tx, dao).await? else {
-        return Ok(());
-    };
-    let mut touch = Statement::<()>::new(
-        "update public.ap_actors set version = greatest(version + 1, (extract(epoch from clock_timestamp()) * 1000)::bigint) where id = ",
-    );
-    touch.bind(Bind::Uuid(voice.id));
-    tx.as_hub(async |tx| tx.run(touch.clone()).await.map(drop))
-        .await?;
-    match daos::voice(tx, dao).await? {
-        Some(voice) => people::tell_changed(tx, &voice).await,
-        None => Ok(()),
-    }
-}
-
 fn role(given: Option<&str>) -> Result<&'static str> {
     match given {
         None | Some("member") => Ok("member"),
@@ -639,40 +378,4 @@ fn not_a_person() -> Error {
 
 fn not_public() -> Error {
     Error::conflict("dao.not_public", "Nobody outside knows of this DAO.")
-}
-
-/// Write to somebody in the DAO's name, in the only form that every server shows: a note for him alone.
-pub async fn write_to(
-    tx: &mut Tx,
-    voice: &Local,
-    other: &Known,
-    words: &str,
-    answers: Option<&str>,
-) -> Result<()> {
-    let at = time(clock::now());
-    let content = format!(
-        "<p><a href=\"{}\" class=\"u-url mention\">{}</a> {}</p>",
-        text::escaped(other.url.as_deref().unwrap_or(&other.uri)),
-        text::escaped(&other.address()),
-        text::escaped(words)
-    );
-    let mut note = json!({
-        "type": "Note",
-        "id": format!("{}/ap/letters/{}", actors::base(tx)?, Uuid::now_v7()),
-        "attributedTo": voice.uri,
-        "content": content,
-        "published": at,
-        "updated": at,
-        "to": [other.uri],
-        "tag": [{ "type": "Mention", "href": other.uri, "name": other.address() }],
-        "directMessage": true,
-        "mo:kind": "mo:Message",
-    });
-    if let (Some(note), Some(answers)) = (note.as_object_mut(), answers) {
-        note.insert("inReplyTo".to_owned(), json!(answers));
-    }
-    let create = json!({ "type": "Create", "object": note });
-    outbox::publish(tx, wire::private(voice, other, create))
-        .await
-        .map(drop)
 }

@@ -1,5 +1,6 @@
 //! DAOs: who belongs to them, what they put to the vote, how the votes are counted and what follows.
 
+pub mod applications;
 pub mod ballots;
 pub mod closing;
 pub mod daoip2;
@@ -12,6 +13,7 @@ pub mod offers;
 pub mod proposals;
 pub mod question;
 pub mod recount;
+pub mod roll;
 pub mod show;
 pub mod tally;
 pub mod votes;

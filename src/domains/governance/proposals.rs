@@ -2,7 +2,7 @@
 //! for a DAO elsewhere is offered to it.
 
 use chrono::{DateTime, Utc};
-use diesel::sql_types::{BigInt, Jsonb, Nullable, Text, Uuid as SqlUuid};
+use diesel::sql_types::{BigInt, Nullable, Text, Uuid as SqlUuid};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -70,23 +70,14 @@ const ROW: &str = "select to_jsonb(p) from public.proposals p where p.dao_id is 
 pub async fn by_id(tx: &mut Tx, id: Uuid) -> Result<Option<Proposal>> {
     let mut select = Statement::new(ROW);
     select.sql("p.id = ").bind(Bind::Uuid(id));
-    one(tx, select).await
+    tx.hub_one(select).await
 }
 
 /// A proposal by its address, whoever asks.
 pub async fn by_uri(tx: &mut Tx, uri: &str) -> Result<Option<Proposal>> {
     let mut select = Statement::new(ROW);
     select.sql("p.federated_ap_id = ").text(uri);
-    one(tx, select).await
-}
-
-async fn one(tx: &mut Tx, select: Statement<Nullable<Jsonb>>) -> Result<Option<Proposal>> {
-    let rows: Vec<Option<Value>> = tx.as_hub(async |tx| tx.load(select.clone()).await).await?;
-    rows.into_iter()
-        .flatten()
-        .next()
-        .map(|row| serde_json::from_value(row).map_err(Error::broken))
-        .transpose()
+    tx.hub_one(select).await
 }
 
 /// No such proposal, for this caller.

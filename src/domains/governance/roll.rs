@@ -1,0 +1,120 @@
+//! The roll of a DAO: who is put on it, who is taken off, with which role and weight, and how that is said to others.
+
+use diesel::sql_types::Text;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::daos::{self, Dao, Person};
+use crate::base::{Amount, Error, Result};
+use crate::db::{Bind, Statement, Tx};
+use crate::domains::social::actors as people;
+use crate::fed::outbox::{self, Outgoing};
+
+/// Put somebody among the members, or give him another role, and say so.
+pub async fn let_in(
+    tx: &mut Tx,
+    dao: &Dao,
+    person: Person,
+    role: &str,
+    shows_ballot: bool,
+) -> Result<()> {
+    let (column, id) = person.column();
+    let mut insert = Statement::<Text>::new(format!(
+        "insert into public.dao_members as m (dao_id, {column}, role, shows_ballot) values ("
+    ));
+    insert
+        .bind(Bind::Uuid(dao.id))
+        .sql(", ")
+        .bind(Bind::Uuid(id))
+        .sql(", ")
+        .text(role)
+        .sql(format!(
+            ", {shows_ballot}) on conflict (dao_id, {column}) do update set role = case m.role when 'owner' then m.role else excluded.role end \
+             returning (xmax = 0)::text"
+        ));
+    let rows: Vec<String> = tx.as_hub(async |tx| tx.load(insert.clone()).await).await?;
+    if rows != ["true"] || dao.is_elsewhere() {
+        return Ok(());
+    }
+    say(tx, dao, person, "Add").await
+}
+
+/// Take somebody from among the members, and say so; whether he was one. Who founded it stays.
+pub async fn send_away(tx: &mut Tx, dao: &Dao, person: Person) -> Result<bool> {
+    if dao.owner_id.map(Person::User) == Some(person) {
+        return Err(Error::conflict(
+            "dao.owner_stays",
+            "Its owner belongs to it: hand it over first.",
+        ));
+    }
+    let (column, id) = person.column();
+    let mut delete = Statement::<()>::new("delete from public.dao_members where dao_id = ");
+    delete
+        .bind(Bind::Uuid(dao.id))
+        .sql(format!(" and {column} = "))
+        .bind(Bind::Uuid(id));
+    let done = tx.as_hub(async |tx| tx.run(delete.clone()).await).await?;
+    if done == 0 {
+        return Ok(false);
+    }
+    if !dao.is_elsewhere() {
+        say(tx, dao, person, "Remove").await?;
+    }
+    Ok(true)
+}
+
+/// Say who has come or gone, to the followers and to himself.
+async fn say(tx: &mut Tx, dao: &Dao, person: Person, how: &str) -> Result<()> {
+    let Some(voice) = daos::voice(tx, dao).await? else {
+        return Ok(());
+    };
+    let Some(uri) = daos::address(tx, person).await? else {
+        return Ok(());
+    };
+    let is_away = matches!(person, Person::Actor(_));
+    let outgoing = Outgoing {
+        actor: voice.id,
+        activity: json!({ "type": how, "object": uri, "target": format!("{}/members", voice.uri) }),
+        to: vec![voice.followers()],
+        cc: if is_away {
+            vec![uri.clone()]
+        } else {
+            Vec::new()
+        },
+        about: Some(uri),
+        also: Vec::new(),
+        is_private: false,
+    };
+    outbox::publish(tx, outgoing).await.map(drop)
+}
+
+/// Give a member's voice another weight.
+pub async fn weigh(tx: &mut Tx, dao: Uuid, person: Person, weight: Amount) -> Result<()> {
+    let (column, id) = person.column();
+    let mut write = Statement::<()>::new("update public.dao_members set voting_weight = ");
+    write
+        .text(weight.to_string())
+        .sql("::text::numeric where dao_id = ")
+        .bind(Bind::Uuid(dao))
+        .sql(format!(" and {column} = "))
+        .bind(Bind::Uuid(id));
+    tx.as_hub(async |tx| tx.run(write.clone()).await.map(drop))
+        .await
+}
+
+/// The DAO's document is another: say so.
+pub async fn tell_changed(tx: &mut Tx, dao: &Dao) -> Result<()> {
+    let Some(voice) = daos::voice(tx, dao).await? else {
+        return Ok(());
+    };
+    let mut touch = Statement::<()>::new(
+        "update public.ap_actors set version = greatest(version + 1, (extract(epoch from clock_timestamp()) * 1000)::bigint) where id = ",
+    );
+    touch.bind(Bind::Uuid(voice.id));
+    tx.as_hub(async |tx| tx.run(touch.clone()).await.map(drop))
+        .await?;
+    match daos::voice(tx, dao).await? {
+        Some(voice) => people::tell_changed(tx, &voice).await,
+        None => Ok(()),
+    }
+}
