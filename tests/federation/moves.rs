@@ -25,14 +25,25 @@ async fn followers_move_along_from_one_hub_to_another() {
     // The new account has not named the old one: nobody moves.
     let away = json!({ "target": alicia.actor });
     let (status, told) = a.tries(&alice.person, "actors_move", away.clone()).await;
-    assert_eq!((status, told["code"].as_str()), (409, Some("actor.not_known_there")), "{told}");
+    assert_eq!(
+        (status, told["code"].as_str()),
+        (409, Some("actor.not_known_there")),
+        "{told}"
+    );
     c.counts(&follow_of(&bruno, &alice.actor), 1).await;
 
     let named = json!({ "changes": { "also_known_as": [alice.actor] } });
     b.rpc(&alicia.person, "actors_update", named).await;
     a.until("the new account is seen to name the old one", async || {
-        let age = "update ap_actors set last_fetched_at = now() - interval '2 days' where kind is null";
-        a.hub.database.admin().await.batch_execute(age).await.unwrap();
+        let age =
+            "update ap_actors set last_fetched_at = now() - interval '2 days' where kind is null";
+        a.hub
+            .database
+            .admin()
+            .await
+            .batch_execute(age)
+            .await
+            .unwrap();
         let (status, _) = a.tries(&alice.person, "actors_move", away.clone()).await;
         (status < 300).then_some(())
     })

@@ -24,7 +24,9 @@ pub async fn on_moved(tx: &mut Tx, heard: &Incoming) -> Result<Applied> {
     let mut select = Statement::<Nullable<Jsonb>>::new(
         "select to_jsonb(f) from public.follows f where f.direction = 'out' and f.state <> 'rejected' and f.actor_id = ",
     );
-    select.bind(Bind::Uuid(old.id)).sql(" order by f.id for update");
+    select
+        .bind(Bind::Uuid(old.id))
+        .sql(" order by f.id for update");
     let rows: Vec<Option<Value>> = tx.as_hub(async |tx| tx.load(select.clone()).await).await?;
 
     for row in rows.into_iter().flatten() {
