@@ -128,6 +128,16 @@ pub fn prove(
     Ok(())
 }
 
+/// The canonical text of a document, which hashes are made of.
+pub fn canonical(document: &Value) -> Result<String> {
+    serde_jcs::to_string(document).map_err(Error::broken)
+}
+
+/// A hash as the wire has it: `z…`.
+pub fn multibase(hash: &[u8]) -> String {
+    format!("z{}", bs58::encode(hash).into_string())
+}
+
 /// Read the proof of a document; none if it has none that we know.
 pub fn read(document: &Value) -> Result<Option<Proven>, Flaw> {
     let Some(object) = document.as_object() else {

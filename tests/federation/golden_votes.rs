@@ -73,7 +73,7 @@ pub async fn all(said: &mut Said, hub: &Hub, alice: &Member, peers: &Peers) {
     said.put("question", hub.ask(uri).await.json());
 
     let vote = carol.proved(&json!({
-        "@context": "https://www.w3.org/ns/activitystreams", "type": "Note", "id": format!("{}/votes/{}", carol.peer.origin(), uuid::Uuid::now_v7()),
+        "@context": made_open::fed::vocab::context(), "type": "Note", "id": format!("{}/votes/{}", carol.peer.origin(), uuid::Uuid::now_v7()),
         "attributedTo": carol.id, "inReplyTo": uri, "name": "Yes", "published": "2026-11-20T12:00:00Z", "to": [dao], "mo:kind": "mo:Vote", "mo:choice": "yes" }));
     sends(carol.activity("Create", json!({ "to": [dao], "object": vote }))).await;
     hub.counts("select count(*) from votes where attestation = 'proof'", 1)

@@ -4,7 +4,8 @@
 use aws_lc_rs::digest::{Context, SHA256};
 use serde_json::{Map, Value, json};
 
-use crate::base::{Error, Result};
+use crate::base::Result;
+use crate::fed::proof;
 
 /// What a voter may choose, in the order in which it is asked: the machine's word and the name on the wire.
 pub const CHOICES: [(&str, &str); 3] = [("yes", "Yes"), ("no", "No"), ("abstain", "Abstain")];
@@ -82,7 +83,7 @@ pub fn item(ballot: Ballot<'_>) -> Value {
 
 /// The canonical text of a document.
 pub fn canonical(value: &Value) -> Result<String> {
-    serde_jcs::to_string(value).map_err(Error::broken)
+    proof::canonical(value)
 }
 
 /// hex(SHA-256(JCS(ballot))); of an erased one what it says itself.
@@ -126,7 +127,7 @@ impl Digest {
 
     /// In base58, as `z…`.
     pub fn finish(self) -> String {
-        format!("z{}", bs58::encode(self.context.finish()).into_string())
+        proof::multibase(self.context.finish().as_ref())
     }
 }
 

@@ -37,6 +37,7 @@ pub const DOMAIN: Domain = Domain {
         action!("votes"."cast", "Vote yes, no or abstain on a proposal of this or another hub.", ["proposal": "text", "choice": "text", "rationale": "text"] => votes::cast).looking_up("proposal"),
         action!("votes"."delegate", "Let another member of this hub vote where one does not.", ["dao": "uuid", "to": "uuid"] => votes::delegate),
     ],
+    hooks: &[roll::DAOS, roll::MEMBERS],
     jobs: &[
         job!(closing::TellTally),
         job!(closing::Close),

@@ -1,6 +1,6 @@
 //! The roll of a DAO: who is put on it, who is taken off, with which role and weight, and how that is said to others.
 
-use diesel::sql_types::Text;
+use diesel::sql_types::{Nullable, Text, Uuid as SqlUuid};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -9,6 +9,68 @@ use crate::base::{Amount, Error, Result};
 use crate::db::{Bind, Statement, Tx};
 use crate::domains::social::actors as people;
 use crate::fed::outbox::{self, Outgoing};
+use crate::kinds::plan::Verb;
+use crate::kinds::verbs::{Hook, Later};
+
+/// What follows when rows of DAOs are changed by hand.
+pub const DAOS: Hook = Hook {
+    kind: "daos",
+    before: None,
+    after: Some(after_daos),
+};
+
+/// What follows when somebody is put on the roll by hand.
+pub const MEMBERS: Hook = Hook {
+    kind: "dao_members",
+    before: None,
+    after: Some(after_members),
+};
+
+/// Other rules are told to whoever knows the DAO.
+fn after_daos<'a>(tx: &'a mut Tx, verb: Verb, ids: &'a [String]) -> Later<'a, ()> {
+    Box::pin(async move {
+        for id in ids.iter().filter_map(|id| id.parse::<Uuid>().ok()) {
+            if verb == Verb::Update
+                && let Some(dao) = daos::by_id(tx, id).await?
+            {
+                tell_changed(tx, &dao).await?;
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Who has come by himself or was put there is told like everybody else.
+fn after_members<'a>(tx: &'a mut Tx, verb: Verb, ids: &'a [String]) -> Later<'a, ()> {
+    Box::pin(async move {
+        for id in ids.iter().filter_map(|id| id.parse::<Uuid>().ok()) {
+            if verb == Verb::Insert
+                && let Some((dao, person)) = entered(tx, id).await?
+            {
+                say(tx, &dao, person, "Add").await?;
+            }
+        }
+        Ok(())
+    })
+}
+
+async fn entered(tx: &mut Tx, membership: Uuid) -> Result<Option<(Dao, Person)>> {
+    type Row = (SqlUuid, Nullable<SqlUuid>, Nullable<SqlUuid>);
+    let mut select = Statement::<Row>::new(
+        "select dao_id, user_id, actor_id from public.dao_members where id = ",
+    );
+    select.bind(Bind::Uuid(membership));
+    let rows: Vec<(Uuid, Option<Uuid>, Option<Uuid>)> =
+        tx.as_hub(async |tx| tx.load(select.clone()).await).await?;
+    let Some((dao, user, actor)) = rows.into_iter().next() else {
+        return Ok(None);
+    };
+    let person = user.map(Person::User).or(actor.map(Person::Actor));
+    let dao = daos::by_id(tx, dao)
+        .await?
+        .filter(|dao| !dao.is_elsewhere());
+    Ok(dao.zip(person))
+}
 
 /// Put somebody among the members, or give him another role, and say so.
 pub async fn let_in(
