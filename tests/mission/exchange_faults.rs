@@ -51,7 +51,7 @@ impl Dice {
 async fn states(hub: &Hub) -> String {
     hub.text(
         "select string_agg(d.offer_uri || ' ' || e.status || ' ' || coalesce(d.agreement_uri, '-') || ' ' || coalesce((select \
-         string_agg(x.uri || x.verdict, ',' order by x.uri) from hub.deal_documents x where x.exchange_id = e.id), ''), E'\\n' order by d.offer_uri) \
+         string_agg(x.uri || x.verdict, ',' order by x.uri) from hub.deal_documents x where x.exchange_id = e.id and x.verdict = 'fulfilled'), ''), E'\\n' order by d.offer_uri) \
          from hub.deals d join exchanges e on e.id = d.exchange_id",
     )
     .await
