@@ -2,6 +2,7 @@
 //! senders who say things to the hub, from a process of their own.
 #![allow(
     clippy::unwrap_used,
+    clippy::indexing_slicing,
     clippy::print_stdout,
     clippy::disallowed_methods,
     reason = "a measurement prints, and stops where it can't measure"

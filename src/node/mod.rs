@@ -221,12 +221,15 @@ impl Node {
 
     /// Run a verb in a transaction of its own; what it names elsewhere is looked up before.
     pub async fn perform(&self, caller: &Caller, action: &Action, input: Value) -> Result<Value> {
-        let named = action
-            .looks_up
-            .and_then(|name| match name.starts_with('/') {
-                true => input.pointer(name),
-                false => input.get(name),
-            });
+        let named = action.looks_up.and_then(|names| {
+            names
+                .split('|')
+                .find_map(|name| match name.starts_with('/') {
+                    true => input.pointer(name),
+                    false => input.get(name),
+                })
+                .filter(|named| !named.is_null())
+        });
         if let (Some(named), Some(look_up)) = (named.and_then(Value::as_str), self.look_up.get()) {
             look_up(self, caller, named).await?;
         }

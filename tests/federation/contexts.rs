@@ -83,6 +83,7 @@ fn is_linked_data(document: &Value) -> bool {
 fn r9_nothing_the_hub_says_is_without_a_meaning() {
     let files: Vec<(String, Value)> = golden::all()
         .into_iter()
+        .chain(golden::of_trade())
         .map(|(name, golden)| (name, golden::whole(&golden)))
         .filter(|(_, document)| is_linked_data(document))
         .collect();

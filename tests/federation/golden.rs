@@ -2,7 +2,7 @@
 //! must stand there letter by letter. `UPDATE_GOLDEN=1` writes the files anew; then read what changed.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use made_open::fed::crypto::{Algorithm, PrivateKey};
 use made_open::fed::document::Document;
@@ -20,7 +20,16 @@ fn folder() -> PathBuf {
 
 /// Every file: its name and what stands in it.
 pub fn all() -> Vec<(String, Value)> {
-    let mut found: Vec<(String, Value)> = std::fs::read_dir(folder())
+    files(&folder())
+}
+
+/// The files of declarations and exchanges, which tests/mission holds against what is said.
+pub fn of_trade() -> Vec<(String, Value)> {
+    files(&folder().with_file_name("trade"))
+}
+
+fn files(folder: &Path) -> Vec<(String, Value)> {
+    let mut found: Vec<(String, Value)> = std::fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .filter(|path| path.extension().is_some_and(|kind| kind == "json"))

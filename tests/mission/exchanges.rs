@@ -566,3 +566,37 @@ async fn hours_of_a_service_are_bought_for_time_and_by_the_hour() {
         books_balance(hub).await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_here_follows_is_answered_by_its_address() {
+    let market = Market::open().await;
+    let (a, b) = (&market.a, &market.b);
+    let dora = a.member("dora").await;
+    for (table, argument, row) in [
+        (
+            "declarations",
+            "declaration",
+            json!({ "decl_type": "offer", "title": "Figs", "exchange_type": "gift", "quantity": 1 }),
+        ),
+        (
+            "listings",
+            "listing",
+            json!({ "listing_type": "physical", "title": "A jar", "status": "active", "price_type": "free", "quantity": 1 }),
+        ),
+    ] {
+        let row = dora.person.adds(&a.hub, table, row).await;
+        let uri = row["federated_ap_id"].as_str().unwrap();
+        b.counts(
+            &format!("select count(*) from {table} where federated_ap_id = '{uri}'"),
+            0,
+        )
+        .await;
+        let mut input = json!({});
+        input[argument] = json!(uri);
+        let made = b
+            .rpc(&market.bruno.person, "exchanges_propose", input)
+            .await;
+        super::trade::arrived(a, made["offer"].as_str().unwrap()).await;
+    }
+    market.is_quiet().await;
+}

@@ -14,7 +14,11 @@ pub struct TestDatabase {
 impl TestDatabase {
     /// A migrated database with no rows but those that the hub itself makes.
     pub async fn new() -> Self {
-        let admin = server();
+        Self::on(server()).await
+    }
+
+    /// The same on a server of the test's own, by its superuser's address.
+    pub async fn on(admin: String) -> Self {
         let template = template(&admin).await;
         let name = format!("test_{}", uuid::Uuid::new_v4().simple());
         let client = connect(&admin).await;

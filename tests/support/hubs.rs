@@ -66,7 +66,8 @@ impl Hub {
         hubs
     }
 
-    async fn start_on(
+    /// A hub on a database that is there already, under a whole name.
+    pub async fn start_on(
         database: TestDatabase,
         name: &str,
         resolve: &str,

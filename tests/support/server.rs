@@ -45,6 +45,11 @@ impl Server {
         drop(self.process.wait());
     }
 
+    /// Whether it was killed and not started again.
+    pub fn is_dead(&mut self) -> bool {
+        self.process.try_wait().unwrap().is_some()
+    }
+
     /// Start it again on the same data.
     pub fn restart(&mut self) {
         let (process, admin) = run(&self.data_dir);

@@ -14,7 +14,7 @@ use crate::{action, hears, job, shows};
 pub const DOMAIN: Domain = Domain {
     name: "commons",
     actions: &[
-        action!("exchanges"."propose", "Answer a listing or a declaration of this hub or another with an offer of an exchange; need is an own declaration that it is matched with.", ["listing": "text", "declaration": "text", "need": "text", "quantity": "text", "price": "text", "terms": "text", "expires": "timestamptz", "as": "uuid"] => exchanges::propose::propose).looking_up("declaration"),
+        action!("exchanges"."propose", "Answer a listing or a declaration of this hub or another with an offer of an exchange; need is an own declaration that it is matched with.", ["listing": "text", "declaration": "text", "need": "text", "quantity": "text", "price": "text", "terms": "text", "expires": "timestamptz", "as": "uuid"] => exchanges::propose::propose).looking_up("declaration|listing"),
         action!("exchanges"."accept", "Accept an offer: both are bound from now on.", ["id": "uuid"] => exchanges::answer::accept),
         action!("exchanges"."reject", "Refuse an offer, with a reason and, if one likes, what would do instead: {quantity, price, terms}.", ["id": "uuid", "reason": "text", "counter": "jsonb"] => exchanges::answer::reject),
         action!("exchanges"."counter", "Say other terms: the one who asked makes a new offer in place of the old, the other says what would do. Without terms the other's are taken.", ["id": "uuid", "quantity": "text", "price": "text", "terms": "text", "expires": "timestamptz"] => exchanges::propose::counter),

@@ -59,10 +59,15 @@ pub async fn request(tx: &mut Tx, input: Request) -> Result<Value> {
     if other.is_local() {
         return follow_here(tx, &me, &other).await;
     }
-    let follow = write(tx, &me, &other, "out", "pending", None).await?;
-    let published = outbox::publish(tx, wire::follow(&me, &other)).await?;
-    let follow = name(tx, follow.id, &published.uri).await?;
+    let follow = ask(tx, &me, &other).await?;
     Ok(shown(&follow, &other))
+}
+
+/// Ask an actor elsewhere; the row waits for the answer.
+pub async fn ask(tx: &mut Tx, me: &Local, other: &Known) -> Result<Follow> {
+    let follow = write(tx, me, other, "out", "pending", None).await?;
+    let published = outbox::publish(tx, wire::follow(me, other)).await?;
+    name(tx, follow.id, &published.uri).await
 }
 
 /// Between two of this hub: the other's row is the request, and it is answered at once unless he looks at each.

@@ -8,6 +8,7 @@ pub mod follows;
 pub mod groups;
 pub mod limits;
 pub mod moderation;
+pub mod moves;
 pub mod mutes;
 pub mod posts;
 pub mod reactions;
@@ -102,6 +103,7 @@ pub const DOMAIN: Domain = Domain {
         hears!(PostUpdated => posts::hear::on_post),
         hears!(ObjectDeleted => posts::hear::on_deleted),
         hears!(ActorDeleted => posts::hear::on_author_deleted),
+        hears!(ActorMoved => moves::on_moved),
         hears!(Liked => reactions::on_reaction),
         hears!(LikeUndone => reactions::on_undone),
         hears!(Announced => reactions::on_reaction),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use diesel::sql_types::Uuid as SqlUuid;
+use diesel::sql_types::Bool;
 use moka::future::Cache;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -33,9 +33,15 @@ pub fn look_up<'a>(node: &'a Node, caller: &'a Caller, named: &'a str) -> Lookin
 }
 
 async fn looked_up(node: &Node, caller: &Caller, named: &str) -> Result<()> {
-    if named.len() > LONGEST || is_known(node, named).await? {
+    if named.len() > LONGEST {
         return Ok(());
     }
+    // Whom nobody has looked at for long is looked at again: he may have changed, and what he says of himself counts.
+    let is_known = match known(node, named).await? {
+        Some(Seen::Lately) => return Ok(()),
+        Some(Seen::LongAgo) => true,
+        None => false,
+    };
     let looked = node.part(|_| {
         Looked(
             Cache::builder()
@@ -44,7 +50,8 @@ async fn looked_up(node: &Node, caller: &Caller, named: &str) -> Result<()> {
                 .build(),
         )
     });
-    if looked.0.get(named).await.is_some() {
+    let key = format!("{is_known} {named}");
+    if looked.0.get(&key).await.is_some() {
         return Ok(());
     }
     may_ask(node, caller).await?;
@@ -62,7 +69,13 @@ async fn looked_up(node: &Node, caller: &Caller, named: &str) -> Result<()> {
     };
     match found {
         Ok(()) => {
-            looked.0.insert(named.to_owned(), ()).await;
+            looked.0.insert(key, ()).await;
+            Ok(())
+        }
+        // What is known of him is better than nothing.
+        Err(why) if is_known => {
+            tracing::info!(event = "not_looked_up_again", reason = why.reason());
+            looked.0.insert(key, ()).await;
             Ok(())
         }
         Err(why) => {
@@ -89,10 +102,18 @@ fn is_own_host(node: &Node, host: &str) -> bool {
     url.is_some_and(|url| trust::host_key(url) == host)
 }
 
-/// Whether it is an actor or an object that is known here.
-async fn is_known(node: &Node, named: &str) -> Result<bool> {
-    let mut ask =
-        Statement::<SqlUuid>::new("select id from public.ap_actors where deleted_at is null and ");
+/// When it was last seen.
+enum Seen {
+    Lately,
+    LongAgo,
+}
+
+/// Whether it is an actor or an object that is known here, and whether an actor elsewhere was looked at in the last hour.
+async fn known(node: &Node, named: &str) -> Result<Option<Seen>> {
+    let mut ask = Statement::<Bool>::new(
+        "select kind is not null or coalesce(last_fetched_at > now() - interval '1 hour', false) \
+         from public.ap_actors where deleted_at is null and ",
+    );
     match webfinger::split(named) {
         Some((user, host)) => ask
             .sql("host = ")
@@ -103,18 +124,21 @@ async fn is_known(node: &Node, named: &str) -> Result<bool> {
         None => ask
             .sql("uri = ")
             .text(named)
-            .sql(" union all select id from public.posts where federated_ap_id = ")
+            .sql(" union all select true from public.posts where federated_ap_id = ")
             .text(named)
-            .sql(" union all select id from public.declarations where federated_ap_id = ")
+            .sql(" union all select true from public.declarations where federated_ap_id = ")
             .text(named)
-            .sql(" union all select id from public.listings where federated_ap_id = ")
+            .sql(" union all select true from public.listings where federated_ap_id = ")
             .text(named)
-            .sql(" union all select id from public.proposals where federated_ap_id = ")
+            .sql(" union all select true from public.proposals where federated_ap_id = ")
             .text(named),
     };
     ask.sql(" limit 1");
-    let found: Vec<Uuid> = Tx::once(&node.db, &Caller::Hub, ask).await?;
-    Ok(!found.is_empty())
+    let found: Vec<bool> = Tx::once(&node.db, &Caller::Hub, ask).await?;
+    Ok(found.first().map(|is_lately| match is_lately {
+        true => Seen::Lately,
+        false => Seen::LongAgo,
+    }))
 }
 
 /// Fetch what lies at an address and take it in: an actor is kept, an object becomes what its author's own word would have
