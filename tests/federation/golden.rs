@@ -647,8 +647,8 @@ fn strict(name: &str, value: &Value, is_top: bool) {
             "{name}: url is {url}"
         );
     }
-    // A vote is to be taken for one, and its receipt is read by hubs alone.
-    let is_ballot = matches!(text("mo:kind"), Some("mo:Vote" | "mo:VoteReceipt"));
+    // Options and votes are to be taken for such, and a receipt is read by hubs alone.
+    let is_ballot = object.contains_key("mo:choice") || text("mo:kind") == Some("mo:VoteReceipt");
     if !is_ballot
         && matches!(
             text("type"),
