@@ -61,6 +61,26 @@ await step('both vote, and the steward thinks again', async () => {
   refused(await member.from('votes').insert({ proposal_id: proposal.id, choice: 'yes' }).select())
 })
 
+await step('nobody outside reads who voted how, and each reads his own', async () => {
+  const own = good(await member.from('votes').select('choice').eq('proposal_id', proposal.id))
+  assert.ok(own.length >= 1)
+  refused(await open().from('votes').select('choice'))
+})
+
+await step('a voice is given to another member, and not to oneself', async () => {
+  const { user } = good(await steward.auth.getUser())
+  const given = good(await member.rpc('votes_delegate', { dao: dao.id, to: user.id }))
+  assert.equal(given.to, user.id)
+  refused(await steward.rpc('votes_delegate', { dao: dao.id, to: user.id }))
+  good(await member.rpc('votes_delegate', { dao: dao.id }))
+})
+
+await step('the founder cannot leave, and who is no officer sends nobody away', async () => {
+  refused(await steward.rpc('daos_leave', { id: dao.id }))
+  const [row] = good(await steward.from('dao_members').select('id').eq('dao_id', dao.id).eq('role', 'owner'))
+  refused(await member.rpc('daos_remove', { id: dao.id, member: row.id }))
+})
+
 await step('what is open is not changed any more', async () => {
   const changed = await member.from('proposals').update({ title: 'Buy two' }).eq('id', proposal.id).select()
   assert.equal(changed.data?.length ?? 0, 0)

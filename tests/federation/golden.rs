@@ -647,10 +647,14 @@ fn strict(name: &str, value: &Value, is_top: bool) {
             "{name}: url is {url}"
         );
     }
-    if matches!(
-        text("type"),
-        Some("Note" | "Article" | "Question" | "Event" | "Page")
-    ) {
+    // Options and votes are to be taken for such, and a receipt is read by hubs alone.
+    let is_ballot = object.contains_key("mo:choice") || text("mo:kind") == Some("mo:VoteReceipt");
+    if !is_ballot
+        && matches!(
+            text("type"),
+            Some("Note" | "Article" | "Question" | "Event" | "Page")
+        )
+    {
         // A Note without content is a vote to GoToSocial.
         assert!(
             text("content").is_some_and(|content| !content.is_empty()),

@@ -132,5 +132,4 @@ pub async fn all(said: &mut Said, hub: &Hub, alice: &Member, peers: &Peers) {
     )
     .await;
     said.activity(hub, "remove_member", "Remove").await;
-    said.put("daoip2", hub.ask("/dao/bikecoop/daoip2.json").await.json());
 }
