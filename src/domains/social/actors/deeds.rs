@@ -37,6 +37,28 @@ pub async fn resolve(tx: &mut Tx, input: Resolve) -> Result<Value> {
         .text(&input.query)
         .sql(" limit 1");
     let rows: Vec<Option<Value>> = tx.load(select).await?;
+    if let Some(post) = rows.into_iter().flatten().next() {
+        return Ok(post);
+    }
+    // What stands in tables of its own is named, and read there.
+    let mut select = Statement::<Nullable<Jsonb>>::new(
+        "select jsonb_build_object('kind', x.kind, 'id', x.id, 'uri', x.uri, 'title', x.title) from (",
+    );
+    for (n, (kind, table)) in [
+        ("listing", "listings"),
+        ("declaration", "declarations"),
+        ("proposal", "proposals"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        select
+            .sql(if n > 0 { " union all " } else { "" })
+            .sql(format!("select '{kind}' as kind, t.id, t.federated_ap_id as uri, t.title from public.{table} t where t.federated_ap_id = "))
+            .text(&input.query);
+    }
+    select.sql(") x limit 1");
+    let rows: Vec<Option<Value>> = tx.load(select).await?;
     rows.into_iter().flatten().next().ok_or_else(|| {
         Error::missing(
             "actor.not_found",
