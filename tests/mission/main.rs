@@ -16,6 +16,7 @@ mod declarations;
 mod exchange_faults;
 mod exchange_forgeries;
 mod exchanges;
+mod exports;
 mod fedify_votes;
 mod golden;
 mod journeys;

@@ -140,6 +140,16 @@ begin
         return query select new_id, 'new';
         return;
     end if;
+    -- While nobody can know it by the name that it was given at first, it takes the one that its account chooses.
+    shown := lower(ltrim(it.handle, '@'));
+    if of_kind = 'user' and shown ~ '^[a-z0-9_]{1,30}$' and shown <> has.preferred_username
+        and not exists (select from public.ap_activities x where x.actor_id = has.id)
+        and not exists (select from public.follows f where f.local_actor_id = has.id)
+        and not exists (select from public.ap_actors a where a.kind is not null and lower(a.preferred_username) = shown)
+        and not exists (select from hub.taken_handles t where t.handle_hash = hub.handle_hash(shown))
+    then
+        update public.ap_actors a set preferred_username = shown, url = base || '/@' || shown where a.id = has.id;
+    end if;
     update public.ap_actors a set name = it.name, summary = it.summary, icon_url = coalesce(it.icon_url, a.icon_url),
         version = greatest(a.version + 1, (extract(epoch from clock_timestamp()) * 1000)::bigint), deleted_at = null
     where a.id = has.id and (a.name, a.summary, coalesce(it.icon_url, a.icon_url), a.deleted_at)

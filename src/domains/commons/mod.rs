@@ -34,6 +34,7 @@ pub const DOMAIN: Domain = Domain {
         shows!("declarations" => declarations::show::declaration, declarations::show::part),
         shows!("actors" => declarations::show::no_actor, declarations::show::of_actor),
         shows!("groups" => declarations::show::no_actor, declarations::show::of_actor),
+        shows!("export/declarations" => declarations::show::no_actor, declarations::show::exported),
         shows!("agreements" => exchanges::show::agreement),
         shows!("receipts" => exchanges::show::receipt),
     ],

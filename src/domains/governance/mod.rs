@@ -66,6 +66,8 @@ pub const DOMAIN: Domain = Domain {
         shows!("proposals" => show::proposal, show::part),
         shows!("votes" => show::vote),
         shows!("results" => show::result),
+        shows!("export/daos" => show::nothing, show::exported_daos),
+        shows!("export/proposals" => show::nothing, show::exported_proposals),
         shows!("groups" => show::nothing, show::of_actor),
     ],
     ..Domain::EMPTY

@@ -297,6 +297,51 @@ async fn asked(tx: &mut Tx, dao: &Dao, voice: &Local, wanted: Wanted) -> Result<
     Ok(part)
 }
 
+/// Every public DAO of this hub, as its actor's document, newest first.
+pub async fn exported_daos(tx: &mut Tx, _: Uuid, _: &str, wanted: Wanted) -> Result<Option<Part>> {
+    let from = "from public.daos x join public.ap_actors a on a.kind = 'dao' and a.row_id = x.id and a.deleted_at is null \
+         and a.suspended_at is null where x.origin_actor_id is null and coalesce(x.is_public, true) and x.id <> ";
+    let mut part = listed(tx, from, Bind::Uuid(Uuid::nil()), "a.id::text", wanted).await?;
+    let mut full = Vec::with_capacity(part.items.len());
+    for id in part
+        .items
+        .iter()
+        .filter_map(Value::as_str)
+        .filter_map(|id| id.parse().ok())
+    {
+        if let Some(actor) = actors::by_id(tx, id).await?.filter(|actor| actor.is_shown) {
+            full.push(actors::document(tx, &actor).await?);
+        }
+    }
+    part.items = full;
+    Ok(Some(part))
+}
+
+/// Everything that public DAOs of this hub put to the vote, newest first.
+pub async fn exported_proposals(
+    tx: &mut Tx,
+    _: Uuid,
+    _: &str,
+    wanted: Wanted,
+) -> Result<Option<Part>> {
+    let from = "from public.proposals x join public.daos o on o.id = x.dao_id and o.origin_actor_id is null and coalesce(o.is_public, true) \
+         where x.federated_ap_id is not null and x.rules is not null and x.id <> ";
+    let mut part = listed(tx, from, Bind::Uuid(Uuid::nil()), "x.id::text", wanted).await?;
+    let mut full = Vec::with_capacity(part.items.len());
+    for id in part
+        .items
+        .iter()
+        .filter_map(Value::as_str)
+        .filter_map(|id| id.parse().ok())
+    {
+        if let Some((proposal, voice)) = public(tx, id).await? {
+            full.push(document(tx, &proposal, &voice).await?);
+        }
+    }
+    part.items = full;
+    Ok(Some(part))
+}
+
 /// A proposal of a public DAO by its number.
 pub async fn by_number(tx: &mut Tx, slug: &str, number: i32) -> Result<Option<Shown>> {
     let Some(dao) = daos::public_by_slug(tx, slug).await? else {

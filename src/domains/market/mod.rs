@@ -18,6 +18,7 @@ pub const DOMAIN: Domain = Domain {
     shows: &[
         shows!("listings" => listings::show::listing, listings::show::part),
         shows!("listings/proposal" => listings::show::proposal),
+        shows!("export/listings" => listings::show::no_actor, listings::show::exported),
         shows!("actors" => listings::show::no_actor, listings::show::of_actor),
         shows!("groups" => listings::show::no_actor, listings::show::of_actor),
     ],

@@ -3,6 +3,7 @@
 
 pub mod changes;
 pub mod dao;
+pub mod exports;
 pub mod inbox;
 pub mod objects;
 pub mod shelf;
@@ -41,6 +42,7 @@ pub fn routes(routes: &mut web::ServiceConfig) {
             "/dao/{slug}/proposals/{number}",
             dao::proposal,
         ))
+        .service(objects::reads("/export/{name}", exports::read))
         .service(objects::reads("/ap/changes", changes::read))
         .service(objects::reads("/ap/actor", objects::node))
         .service(objects::reads("/ap/actor/{collection}", objects::of_node))

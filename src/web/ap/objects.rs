@@ -359,7 +359,8 @@ async fn moderators(tx: &mut Tx, actor: &Local) -> Result<Vec<String>> {
     actors::officers(tx, actor).await
 }
 
-fn wanted(request: &HttpRequest) -> Wanted {
+/// How much of a collection is asked for.
+pub fn wanted(request: &HttpRequest) -> Wanted {
     let mut page = false;
     let mut after = None;
     for (name, value) in url::form_urlencoded::parse(request.query_string().as_bytes()) {
@@ -426,7 +427,8 @@ fn is_for_signers(request: &HttpRequest) -> bool {
     node.is_some_and(|node| node.config.authorized_fetch) && request.path() != "/ap/actor"
 }
 
-fn rendered(request: &HttpRequest, ready: &Rendered, is_open: bool) -> HttpResponse {
+/// An answer with its tag, or that it is still the same.
+pub fn rendered(request: &HttpRequest, ready: &Rendered, is_open: bool) -> HttpResponse {
     let is_known = request
         .headers()
         .get(header::IF_NONE_MATCH)

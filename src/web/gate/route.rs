@@ -83,6 +83,7 @@ const ROUTES: &[(&str, Use)] = &[
     ("/nodeinfo/{}", Use::Page),
     ("/@{}", Use::Page),
     ("/posts/{}", Use::Page),
+    ("/export/{}", Use::Page),
     ("/dao/{}", Use::Page),
     ("/dao/{}/{}", Use::Page),
     ("/dao/{}/proposals/{}", Use::Page),

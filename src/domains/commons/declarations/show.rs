@@ -103,3 +103,52 @@ pub async fn of_actor(
         next: page.next,
     }))
 }
+
+/// Everything that is declared here, newest first.
+pub async fn exported(tx: &mut Tx, _: Uuid, _: &str, wanted: Wanted) -> Result<Option<Part>> {
+    const ALL: &str = "from public.declarations d where d.owner_id is not null and d.sent_at is not null \
+         and d.status in ('active', 'matched', 'fulfilled') and d.owner_id not in (select hub.closed_accounts())";
+    let count = Statement::<BigInt>::new(format!("select count(*) {ALL}"));
+    let totals: Vec<i64> = tx.as_hub(async |tx| tx.load(count.clone()).await).await?;
+    let total = totals.first().copied().unwrap_or_default();
+    let Wanted::Page(after) = wanted else {
+        return Ok(Some(Part {
+            total,
+            ..Part::default()
+        }));
+    };
+    let mut select = Statement::<SqlUuid>::new(format!("select d.id {ALL}"));
+    if let Some(after) = after.and_then(|after| after.parse().ok()) {
+        select.sql(" and d.id < ").bind(Bind::Uuid(after));
+    }
+    select
+        .sql(" order by d.id desc limit ")
+        .bind(Bind::Int(collections::PAGE + 1));
+    let ids: Vec<Uuid> = tx.as_hub(async |tx| tx.load(select.clone()).await).await?;
+    let page = collections::paged(ids, Uuid::to_string, |id| Value::String(id.to_string()));
+    let base = actors::base(tx)?;
+    let mut items = Vec::with_capacity(page.items.len());
+    for id in page
+        .items
+        .iter()
+        .filter_map(Value::as_str)
+        .filter_map(|id| id.parse().ok())
+    {
+        let Some(it) = super::by_id(tx, id).await? else {
+            continue;
+        };
+        let Some(owner) = it.owner_id else {
+            continue;
+        };
+        if let Some(author) = publish::author(tx, &it, owner).await.ok().flatten()
+            && let Ok(object) = wire::object(&it, &author, &base)
+        {
+            items.push(object);
+        }
+    }
+    Ok(Some(Part {
+        total,
+        items,
+        next: page.next,
+    }))
+}

@@ -114,6 +114,35 @@ pub async fn of_actor(
     Ok(Some(found))
 }
 
+/// Everything that is for sale here and that everybody may read, newest first.
+pub async fn exported(tx: &mut Tx, _: Uuid, _: &str, wanted: Wanted) -> Result<Option<Part>> {
+    const ALL: &str = "from public.listings x where x.owner_id is not null and x.sent_at is not null and x.visibility = 'public' \
+         and x.status in ('active', 'reserved', 'sold') and x.hidden_at is null and x.owner_id not in (select hub.closed_accounts())";
+    let count = Statement::<BigInt>::new(format!("select count(*) {ALL}"));
+    let select = Statement::<(SqlUuid, Text)>::new(format!("select x.id, x.id::text {ALL}"));
+    let mut found = paged(tx, count, select, "x.id", wanted, |id: &String| json!(id)).await?;
+    let base = actors::base(tx)?;
+    let mut objects = Vec::with_capacity(found.items.len());
+    for id in found
+        .items
+        .iter()
+        .filter_map(Value::as_str)
+        .filter_map(|id| id.parse().ok())
+    {
+        let Some(it) = super::by_id(tx, id).await? else {
+            continue;
+        };
+        let Some(owner) = it.owner_id else { continue };
+        if let Some(author) = publish::author(tx, &it, owner).await.ok().flatten()
+            && let Ok(object) = wire::object(&it, &author, &base)
+        {
+            objects.push(object);
+        }
+    }
+    found.items = objects;
+    Ok(Some(found))
+}
+
 async fn paged(
     tx: &mut Tx,
     count: Statement<BigInt>,
