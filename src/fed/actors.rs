@@ -319,6 +319,13 @@ pub fn time(at: DateTime<Utc>) -> String {
         .replace(".000Z", "Z")
 }
 
+/// When a row was as it is now: the version of a changed one is the time of the change, and each is later than the last.
+pub fn as_of(version: i64, published_at: DateTime<Utc>) -> DateTime<Utc> {
+    DateTime::from_timestamp_millis(version)
+        .filter(|at| *at > published_at)
+        .unwrap_or(published_at)
+}
+
 fn media_type(url: &str) -> &'static str {
     let path = url.split(['?', '#']).next().unwrap_or_default();
     match path

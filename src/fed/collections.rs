@@ -10,6 +10,7 @@ use super::actors::Local;
 use super::vocab;
 use crate::base::Result;
 use crate::db::{Bind, Statement, Tx};
+use crate::node::incoming::{Part, Wanted};
 
 /// How many items a page has.
 pub const PAGE: i64 = 40;
@@ -198,6 +199,49 @@ pub async fn bury(
         .sql(format!(", {is_local}) on conflict (uri) do nothing"));
     tx.as_hub(async |tx| tx.run(insert.clone()).await.map(drop))
         .await
+}
+
+/// How many rows there are, or a page of what is `said` of each, the newest first. `from` begins at the table, which it calls x,
+/// and ends where `of` stands.
+pub async fn listed(
+    tx: &mut Tx,
+    from: &str,
+    of: Option<Bind>,
+    said: &str,
+    wanted: Wanted,
+) -> Result<Part> {
+    let mut count = Statement::<BigInt>::new(format!("select count(*) from {from}"));
+    let mut select = Statement::<(SqlUuid, Text)>::new(format!("select x.id, {said} from {from}"));
+    if let Some(of) = of {
+        count.bind(of.clone());
+        select.bind(of);
+    }
+    let total = first(tx, count).await?;
+    let Wanted::Page(after) = wanted else {
+        return Ok(Part {
+            total,
+            ..Part::default()
+        });
+    };
+    if let Some(after) = after.and_then(|after| after.parse().ok()) {
+        select.sql(" and x.id < ").bind(Bind::Uuid(after));
+    }
+    select
+        .sql(" order by x.id desc limit ")
+        .bind(Bind::Int(PAGE + 1));
+    let rows: Vec<(Uuid, String)> = tx.as_hub(async |tx| tx.load(select.clone()).await).await?;
+    let page = paged(rows, |(id, _)| id.to_string(), |(_, text)| json!(text));
+    Ok(Part {
+        total,
+        items: page.items,
+        next: page.next,
+    })
+}
+
+/// The ids in a page of ids.
+pub fn ids(part: &Part) -> Vec<Uuid> {
+    let texts = part.items.iter().filter_map(Value::as_str);
+    texts.filter_map(|id| id.parse().ok()).collect()
 }
 
 /// Cut what was read one too many, and say where to go on.

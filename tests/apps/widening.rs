@@ -235,7 +235,7 @@ async fn s_119_a_hub_is_founded_once_and_an_invitation_used_once() {
 async fn s_124_what_is_not_ones_to_write_is_refused_by_name_and_never_written() {
     let hub = TestHub::start().await;
     hub.sign_up("founder").await;
-    let ada = hub.sign_up("ada").await;
+    let ada = hub.sign_up_settled("ada").await;
     let admin = hub.database.admin().await;
     let state = async || -> String {
         admin

@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use reqwest::{Client, Method, RequestBuilder, Response};
 use serde_json::{Value, json};
@@ -92,6 +93,23 @@ impl TestHub {
             token: body["access_token"].as_str().unwrap().to_owned(),
             refresh: body["refresh_token"].as_str().unwrap().to_owned(),
         }
+    }
+
+    /// Sign up, and wait until what follows by itself has followed: the account's actor and its name.
+    pub async fn sign_up_settled(&self, name: &str) -> Person {
+        let person = self.sign_up(name).await;
+        let admin = self.database.admin().await;
+        let is_shown = "select exists(select from ap_actors where row_id = ($1::text)::uuid)";
+        let row_id = person.id.to_string();
+        while !admin
+            .query_one(is_shown, &[&row_id])
+            .await
+            .unwrap()
+            .get::<_, bool>(0)
+        {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        person
     }
 
     /// Run a command of the binary on this hub's database; its output when it succeeds.

@@ -69,10 +69,7 @@ pub async fn issue(tx: &mut Tx, input: Issue) -> Result<Value> {
             "There is nothing to say about that yet.",
         ));
     };
-    let subject = match actors::of_row(tx, "user", user).await? {
-        Some(actor) => Some(actor),
-        None => people::settle(tx, "user", user, false, None).await?,
-    };
+    let subject = people::own(tx, user).await?;
     let subject = subject
         .filter(|actor| !actor.is_gone() && actor.suspended_at.is_none())
         .ok_or_else(|| {

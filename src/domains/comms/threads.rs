@@ -168,7 +168,7 @@ async fn direct_post(tx: &mut Tx, id: Uuid) -> Result<Option<Said>> {
     let (Some(owner), Some(uri)) = (post.owner_id, post.federated_ap_id.clone()) else {
         return Ok(None);
     };
-    let Some(author) = publish::author(tx, &post, owner).await? else {
+    let Some(author) = people::author(tx, owner, post.author_actor_id).await? else {
         return Ok(None);
     };
     let audience = posts::audience::of(tx, &post, &author).await?;
@@ -269,10 +269,7 @@ async fn note(tx: &mut Tx, message: &Message, author: &Local) -> Result<Value> {
 
 /// In whose name it is said: the writer's own, or that of whoever takes part and is run by him, as it was written to.
 async fn author(tx: &mut Tx, message: &Message) -> Result<Option<Local>> {
-    let own = match actors::of_row(tx, "user", message.owner_id).await? {
-        Some(actor) => Some(actor),
-        None => people::settle(tx, "user", message.owner_id, false, None).await?,
-    };
+    let own = people::own(tx, message.owner_id).await?;
     let is_there = |actor: &Local| message.actors.contains(&actor.uri);
     let actor = match own {
         Some(own) if is_there(&own) => Some(own),

@@ -124,45 +124,16 @@ async fn cast(tx: &mut Tx, id: Uuid, wanted: Wanted) -> Result<Part> {
 }
 
 async fn replies(tx: &mut Tx, uri: &str, wanted: Wanted) -> Result<Part> {
-    let from = "from public.posts x where x.visibility in ('public', 'unlisted') and x.hidden_at is null \
+    let from = "public.posts x where x.visibility in ('public', 'unlisted') and x.hidden_at is null \
          and x.federated_ap_id is not null and x.in_reply_to = ";
-    listed(
+    collections::listed(
         tx,
         from,
-        Bind::Text(Some(uri.to_owned())),
+        Some(Bind::Text(Some(uri.to_owned()))),
         "x.federated_ap_id",
         wanted,
     )
     .await
-}
-
-/// Ids in a collection, the newest first.
-async fn listed(tx: &mut Tx, from: &str, of: Bind, said: &str, wanted: Wanted) -> Result<Part> {
-    let mut count = Statement::<BigInt>::new(format!("select count(*) {from}"));
-    count.bind(of.clone());
-    let totals: Vec<i64> = tx.as_hub(async |tx| tx.load(count.clone()).await).await?;
-    let total = totals.first().copied().unwrap_or_default();
-    let Wanted::Page(after) = wanted else {
-        return Ok(Part {
-            total,
-            ..Part::default()
-        });
-    };
-    let mut select = Statement::<(SqlUuid, Text)>::new(format!("select x.id, {said} {from}"));
-    select.bind(of);
-    if let Some(after) = after.and_then(|after| after.parse().ok()) {
-        select.sql(" and x.id < ").bind(Bind::Uuid(after));
-    }
-    select
-        .sql(" order by x.id desc limit ")
-        .bind(Bind::Int(collections::PAGE + 1));
-    let rows: Vec<(Uuid, String)> = tx.as_hub(async |tx| tx.load(select.clone()).await).await?;
-    let page = collections::paged(rows, |(id, _)| id.to_string(), |(_, uri)| json!(uri));
-    Ok(Part {
-        total,
-        items: page.items,
-        next: page.next,
-    })
 }
 
 /// A vote of somebody of this hub, if the voter is shown.
@@ -237,9 +208,9 @@ pub async fn of_actor(
     };
     match collection {
         "members" => {
-            let from = "from public.dao_members x join public.ap_actors a on a.deleted_at is null and \
+            let from = "public.dao_members x join public.ap_actors a on a.deleted_at is null and \
                  (a.id = x.actor_id or (a.kind = 'user' and a.row_id = x.user_id)) where x.dao_id = ";
-            listed(tx, from, Bind::Uuid(dao.id), "a.uri", wanted)
+            collections::listed(tx, from, Some(Bind::Uuid(dao.id)), "a.uri", wanted)
                 .await
                 .map(Some)
         }
@@ -249,10 +220,10 @@ pub async fn of_actor(
 }
 
 async fn affiliations(tx: &mut Tx, dao: &Dao, voice: &Local, wanted: Wanted) -> Result<Part> {
-    let from = "from public.dao_members x join public.ap_actors a on a.deleted_at is null and \
+    let from = "public.dao_members x join public.ap_actors a on a.deleted_at is null and \
          (a.id = x.actor_id or (a.kind = 'user' and a.row_id = x.user_id)) where x.dao_id = ";
     let said = "jsonb_build_object('subject', a.uri, 'role', x.role, 'weight', trim_scale(x.voting_weight)::text, 'at', x.created_at)::text";
-    let mut part = listed(tx, from, Bind::Uuid(dao.id), said, wanted).await?;
+    let mut part = collections::listed(tx, from, Some(Bind::Uuid(dao.id)), said, wanted).await?;
     for item in &mut part.items {
         let row: Value = item
             .as_str()
@@ -283,12 +254,11 @@ async fn affiliations(tx: &mut Tx, dao: &Dao, voice: &Local, wanted: Wanted) -> 
 }
 
 async fn asked(tx: &mut Tx, dao: &Dao, voice: &Local, wanted: Wanted) -> Result<Part> {
-    let from = "from public.proposals x where x.federated_ap_id is not null and x.rules is not null and x.dao_id = ";
-    let mut part = listed(tx, from, Bind::Uuid(dao.id), "x.id::text", wanted).await?;
+    let from = "public.proposals x where x.federated_ap_id is not null and x.rules is not null and x.dao_id = ";
+    let mut part =
+        collections::listed(tx, from, Some(Bind::Uuid(dao.id)), "x.id::text", wanted).await?;
     let mut full = Vec::with_capacity(part.items.len());
-    for item in &part.items {
-        let id = item.as_str().and_then(|id| id.parse().ok());
-        let Some(id) = id else { continue };
+    for id in collections::ids(&part) {
         if let Some(proposal) = proposals::by_id(tx, id).await? {
             full.push(document(tx, &proposal, voice).await?);
         }
@@ -299,16 +269,11 @@ async fn asked(tx: &mut Tx, dao: &Dao, voice: &Local, wanted: Wanted) -> Result<
 
 /// Every public DAO of this hub, as its actor's document, newest first.
 pub async fn exported_daos(tx: &mut Tx, _: Uuid, _: &str, wanted: Wanted) -> Result<Option<Part>> {
-    let from = "from public.daos x join public.ap_actors a on a.kind = 'dao' and a.row_id = x.id and a.deleted_at is null \
-         and a.suspended_at is null where x.origin_actor_id is null and coalesce(x.is_public, true) and x.id <> ";
-    let mut part = listed(tx, from, Bind::Uuid(Uuid::nil()), "a.id::text", wanted).await?;
+    let from = "public.daos x join public.ap_actors a on a.kind = 'dao' and a.row_id = x.id and a.deleted_at is null \
+         and a.suspended_at is null where x.origin_actor_id is null and coalesce(x.is_public, true)";
+    let mut part = collections::listed(tx, from, None, "a.id::text", wanted).await?;
     let mut full = Vec::with_capacity(part.items.len());
-    for id in part
-        .items
-        .iter()
-        .filter_map(Value::as_str)
-        .filter_map(|id| id.parse().ok())
-    {
+    for id in collections::ids(&part) {
         if let Some(actor) = actors::by_id(tx, id).await?.filter(|actor| actor.is_shown) {
             full.push(actors::document(tx, &actor).await?);
         }
@@ -324,16 +289,11 @@ pub async fn exported_proposals(
     _: &str,
     wanted: Wanted,
 ) -> Result<Option<Part>> {
-    let from = "from public.proposals x join public.daos o on o.id = x.dao_id and o.origin_actor_id is null and coalesce(o.is_public, true) \
-         where x.federated_ap_id is not null and x.rules is not null and x.id <> ";
-    let mut part = listed(tx, from, Bind::Uuid(Uuid::nil()), "x.id::text", wanted).await?;
+    let from = "public.proposals x join public.daos o on o.id = x.dao_id and o.origin_actor_id is null and coalesce(o.is_public, true) \
+         where x.federated_ap_id is not null and x.rules is not null";
+    let mut part = collections::listed(tx, from, None, "x.id::text", wanted).await?;
     let mut full = Vec::with_capacity(part.items.len());
-    for id in part
-        .items
-        .iter()
-        .filter_map(Value::as_str)
-        .filter_map(|id| id.parse().ok())
-    {
+    for id in collections::ids(&part) {
         if let Some((proposal, voice)) = public(tx, id).await? {
             full.push(document(tx, &proposal, &voice).await?);
         }

@@ -162,10 +162,7 @@ pub async fn cast(tx: &mut Tx, input: Cast) -> Result<Value> {
 
 /// The voter as others see him; none if they don't.
 async fn me(tx: &mut Tx, person: Uuid) -> Result<Option<Local>> {
-    let actor = match actors::of_row(tx, "user", person).await? {
-        Some(actor) => Some(actor),
-        None => people::settle(tx, "user", person, false, None).await?,
-    };
+    let actor = people::own(tx, person).await?;
     if actor
         .as_ref()
         .is_some_and(|actor| actor.suspended_at.is_some())

@@ -166,21 +166,7 @@ pub async fn speaker(tx: &mut Tx, wanted: Option<Uuid>) -> Result<Local> {
         .person()
         .await?
         .ok_or_else(|| Error::sign_in("actor.sign_in", "Sign in to speak to others."))?;
-    let actor = match wanted {
-        None => match actors::of_row(tx, "user", person).await? {
-            Some(actor) => Some(actor),
-            None => settle(tx, "user", person, false, None).await?,
-        },
-        Some(id) => {
-            if !actors::spoken_for(tx, person, id).await? {
-                return Err(Error::forbidden(
-                    "actor.not_yours",
-                    "You do not speak for this actor.",
-                ));
-            }
-            actors::by_id(tx, id).await?
-        }
-    };
+    let actor = actor_for(tx, person, wanted).await?;
     if actor
         .as_ref()
         .is_some_and(|actor| actor.suspended_at.is_some())
@@ -198,6 +184,33 @@ pub async fn speaker(tx: &mut Tx, wanted: Option<Uuid>) -> Result<Local> {
                 "Others cannot see you yet: make your profile public, or call actors_publish.",
             )
         })
+}
+
+/// In whose name a row of somebody's speaks; none where he is not seen by others.
+pub async fn author(tx: &mut Tx, owner: Uuid, wanted: Option<Uuid>) -> Result<Option<Local>> {
+    let actor = actor_for(tx, owner, wanted).await?;
+    Ok(actor.filter(|actor| !actor.is_gone() && actor.is_shown && actor.suspended_at.is_none()))
+}
+
+/// Somebody's own actor, which he becomes by being asked for if he is public.
+pub async fn own(tx: &mut Tx, person: Uuid) -> Result<Option<Local>> {
+    match actors::of_row(tx, "user", person).await? {
+        Some(actor) => Ok(Some(actor)),
+        None => settle(tx, "user", person, false, None).await,
+    }
+}
+
+async fn actor_for(tx: &mut Tx, person: Uuid, wanted: Option<Uuid>) -> Result<Option<Local>> {
+    let Some(id) = wanted else {
+        return own(tx, person).await;
+    };
+    if !actors::spoken_for(tx, person, id).await? {
+        return Err(Error::forbidden(
+            "actor.not_yours",
+            "You do not speak for this actor.",
+        ));
+    }
+    actors::by_id(tx, id).await
 }
 
 /// Bring an actor's row up to what stands behind it, and tell its followers of a change.

@@ -5,6 +5,7 @@ pub mod actors;
 pub mod blocks;
 pub mod deliveries;
 pub mod follows;
+pub mod foreign;
 pub mod groups;
 pub mod limits;
 pub mod moderation;

@@ -1,40 +1,26 @@
 //! Own declarations go out as their rows are inserted, changed and deleted, in the same transaction.
 
-use diesel::sql_types::{Nullable, Text};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{Declaration, wire};
+use super::wire;
 use crate::base::{Error, Result};
 use crate::db::{Bind, Statement, Tx};
 use crate::domains::social::actors as people;
 use crate::domains::social::posts::audience;
-use crate::domains::social::posts::publish::take_back;
-use crate::fed::actors::{self, Local};
+use crate::domains::social::posts::publish::{self as posts, take_back};
+use crate::fed::actors;
 use crate::fed::outbox::{self, Outgoing};
 use crate::fed::vocab::PUBLIC;
-use crate::kinds::ask::Rows;
 use crate::kinds::plan::Verb;
 use crate::kinds::verbs::{Hook, Later};
 
 /// What is done around writes of declarations.
 pub const HOOK: Hook = Hook {
     kind: "declarations",
-    before: Some(before),
+    before: Some(posts::before),
     after: Some(after),
 };
-
-/// Before they are written: the hub's address, which their own begin with.
-fn before(tx: &mut Tx, _: Verb, rows: Rows) -> Later<'_, Rows> {
-    Box::pin(async move {
-        if let Ok(base) = actors::base(tx) {
-            let mut set = Statement::<Nullable<Text>>::new("select set_config('hub.base', ");
-            set.text(base).sql(", true)");
-            let _: Vec<Option<String>> = tx.load(set).await?;
-        }
-        Ok(rows)
-    })
-}
 
 /// After they were written: say so.
 fn after<'a>(tx: &'a mut Tx, verb: Verb, ids: &'a [String]) -> Later<'a, ()> {
@@ -64,7 +50,7 @@ pub async fn say(tx: &mut Tx, id: Uuid) -> Result<()> {
     if is_first && it.status != "active" {
         return Ok(());
     }
-    let Some(author) = author(tx, &it, owner).await? else {
+    let Some(author) = people::author(tx, owner, it.author_actor_id).await? else {
         return Ok(());
     };
     let base = actors::base(tx)?;
@@ -95,26 +81,6 @@ pub async fn say(tx: &mut Tx, id: Uuid) -> Result<()> {
     sent.bind(Bind::Uuid(id));
     tx.as_hub(async |tx| tx.run(sent.clone()).await.map(drop))
         .await
-}
-
-/// In whose name it speaks; none where its owner is not seen by others.
-pub async fn author(tx: &mut Tx, it: &Declaration, owner: Uuid) -> Result<Option<Local>> {
-    let actor = match it.author_actor_id {
-        Some(id) => {
-            if !actors::spoken_for(tx, owner, id).await? {
-                return Err(Error::forbidden(
-                    "actor.not_yours",
-                    "You do not speak for this actor.",
-                ));
-            }
-            actors::by_id(tx, id).await?
-        }
-        None => match actors::of_row(tx, "user", owner).await? {
-            Some(actor) => Some(actor),
-            None => people::settle(tx, "user", owner, false, None).await?,
-        },
-    };
-    Ok(actor.filter(|actor| !actor.is_gone() && actor.is_shown && actor.suspended_at.is_none()))
 }
 
 /// Bring an own declaration to a state, and say so. Whether it was there and could go there.

@@ -1,12 +1,11 @@
 //! A declaration at its own address, and all of an actor's.
 
-use diesel::sql_types::{BigInt, Uuid as SqlUuid};
-use serde_json::Value;
 use uuid::Uuid;
 
-use super::{Declaration, publish, wire};
+use super::{Declaration, wire};
 use crate::base::{Error, Result};
-use crate::db::{Bind, Statement, Tx};
+use crate::db::{Bind, Tx};
+use crate::domains::social::actors as people;
 use crate::domains::social::posts::show::proven;
 use crate::fed::actors::{self, Local};
 use crate::fed::collections;
@@ -34,7 +33,10 @@ async fn readable(tx: &mut Tx, id: Uuid) -> Result<Option<(Declaration, Local)>>
     let Some(owner) = it.owner_id.filter(|_| it.sent_at.is_some()) else {
         return Ok(None);
     };
-    let author = publish::author(tx, &it, owner).await.ok().flatten();
+    let author = people::author(tx, owner, it.author_actor_id)
+        .await
+        .ok()
+        .flatten();
     Ok(author.map(|author| (it, author)))
 }
 
@@ -61,94 +63,40 @@ pub async fn of_actor(
     let Some(author) = actors::by_id(tx, actor).await? else {
         return Ok(None);
     };
-    const THEIRS: &str = "from public.declarations d join public.ap_actors a on case when d.author_actor_id is null \
-         then a.kind = 'user' and a.row_id = d.owner_id else a.id = d.author_actor_id end \
-         where d.sent_at is not null and d.status in ('active', 'matched', 'fulfilled') and a.id = ";
-    let mut count = Statement::<BigInt>::new(format!("select count(*) {THEIRS}"));
-    count.bind(Bind::Uuid(actor));
-    let totals: Vec<i64> = tx.as_hub(async |tx| tx.load(count.clone()).await).await?;
-    let total = totals.first().copied().unwrap_or_default();
-    let Wanted::Page(after) = wanted else {
-        return Ok(Some(Part {
-            total,
-            ..Part::default()
-        }));
-    };
-    let mut select = Statement::<SqlUuid>::new(format!("select d.id {THEIRS}"));
-    select.bind(Bind::Uuid(actor));
-    if let Some(after) = after.and_then(|after| after.parse().ok()) {
-        select.sql(" and d.id < ").bind(Bind::Uuid(after));
-    }
-    select
-        .sql(" order by d.id desc limit ")
-        .bind(Bind::Int(collections::PAGE + 1));
-    let ids: Vec<Uuid> = tx.as_hub(async |tx| tx.load(select.clone()).await).await?;
-    let base = actors::base(tx)?;
-    let mut found: Vec<(Uuid, Value)> = Vec::new();
-    for id in ids {
-        if let Some(it) = super::by_id(tx, id).await?
-            && let Ok(object) = wire::object(&it, &author, &base)
-        {
-            found.push((id, object));
-        }
-    }
-    let page = collections::paged(
-        found,
-        |(id, _)| id.to_string(),
-        |(_, object)| object.clone(),
-    );
-    Ok(Some(Part {
-        total,
-        items: page.items,
-        next: page.next,
-    }))
+    const THEIRS: &str = "public.declarations x join public.ap_actors a on case when x.author_actor_id is null \
+         then a.kind = 'user' and a.row_id = x.owner_id else a.id = x.author_actor_id end \
+         where x.sent_at is not null and x.status in ('active', 'matched', 'fulfilled') and a.id = ";
+    let of = Some(Bind::Uuid(actor));
+    let found = collections::listed(tx, THEIRS, of, "x.id::text", wanted).await?;
+    objects(tx, found, Some(&author)).await.map(Some)
 }
 
 /// Everything that is declared here, newest first.
 pub async fn exported(tx: &mut Tx, _: Uuid, _: &str, wanted: Wanted) -> Result<Option<Part>> {
-    const ALL: &str = "from public.declarations d where d.owner_id is not null and d.sent_at is not null \
-         and d.status in ('active', 'matched', 'fulfilled') and d.owner_id not in (select hub.closed_accounts())";
-    let count = Statement::<BigInt>::new(format!("select count(*) {ALL}"));
-    let totals: Vec<i64> = tx.as_hub(async |tx| tx.load(count.clone()).await).await?;
-    let total = totals.first().copied().unwrap_or_default();
-    let Wanted::Page(after) = wanted else {
-        return Ok(Some(Part {
-            total,
-            ..Part::default()
-        }));
-    };
-    let mut select = Statement::<SqlUuid>::new(format!("select d.id {ALL}"));
-    if let Some(after) = after.and_then(|after| after.parse().ok()) {
-        select.sql(" and d.id < ").bind(Bind::Uuid(after));
-    }
-    select
-        .sql(" order by d.id desc limit ")
-        .bind(Bind::Int(collections::PAGE + 1));
-    let ids: Vec<Uuid> = tx.as_hub(async |tx| tx.load(select.clone()).await).await?;
-    let page = collections::paged(ids, Uuid::to_string, |id| Value::String(id.to_string()));
+    const ALL: &str = "public.declarations x where x.owner_id is not null and x.sent_at is not null \
+         and x.status in ('active', 'matched', 'fulfilled') and x.owner_id not in (select hub.closed_accounts())";
+    let found = collections::listed(tx, ALL, None, "x.id::text", wanted).await?;
+    objects(tx, found, None).await.map(Some)
+}
+
+/// The declarations of a page of ids, all of this author or each of its own.
+async fn objects(tx: &mut Tx, mut part: Part, of: Option<&Local>) -> Result<Part> {
     let base = actors::base(tx)?;
-    let mut items = Vec::with_capacity(page.items.len());
-    for id in page
-        .items
-        .iter()
-        .filter_map(Value::as_str)
-        .filter_map(|id| id.parse().ok())
-    {
+    let mut objects = Vec::with_capacity(part.items.len());
+    for id in collections::ids(&part) {
         let Some(it) = super::by_id(tx, id).await? else {
             continue;
         };
-        let Some(owner) = it.owner_id else {
-            continue;
+        let author = match (of, it.owner_id) {
+            (Some(author), _) => Some(author.clone()),
+            (None, Some(owner)) => people::author(tx, owner, it.author_actor_id)
+                .await
+                .ok()
+                .flatten(),
+            (None, None) => None,
         };
-        if let Some(author) = publish::author(tx, &it, owner).await.ok().flatten()
-            && let Ok(object) = wire::object(&it, &author, &base)
-        {
-            items.push(object);
-        }
+        objects.extend(author.and_then(|author| wire::object(&it, &author, &base).ok()));
     }
-    Ok(Some(Part {
-        total,
-        items,
-        next: page.next,
-    }))
+    part.items = objects;
+    Ok(part)
 }

@@ -33,7 +33,7 @@ pub fn object(it: &Declaration, author: &Local, base: &str) -> Result<Value, &'s
     say("url", json!(it.url));
     say("name", json!(titled(it)));
     say("content", json!(content));
-    if let Some(language) = it.language.as_deref().filter(|tag| is_language(tag)) {
+    if let Some(language) = it.language.as_deref().filter(|tag| text::is_language(tag)) {
         say("contentMap", json!({ language: content }));
     }
     if let Some(description) = described(it) {
@@ -171,10 +171,6 @@ fn content(it: &Declaration, terms: &Terms) -> String {
     )
 }
 
-fn is_language(tag: &str) -> bool {
-    (2..=35).contains(&tag.len()) && tag.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
-}
-
 /// A declaration of another server as `hub.take_declaration` takes it, but for who says so.
 pub fn read(object: &Value, now: DateTime<Utc>) -> Result<Value, &'static str> {
     let uri = vocab::id(object).ok_or("no_id")?;
@@ -283,7 +279,7 @@ pub fn read(object: &Value, now: DateTime<Utc>) -> Result<Value, &'static str> {
             "monetary" => currency.and_then(unit_of),
             _ => None,
         },
-        "language": object.get("contentMap").and_then(Value::as_object).and_then(|map| map.keys().next()).filter(|tag| is_language(tag)),
+        "language": object.get("contentMap").and_then(Value::as_object).and_then(|map| map.keys().next()).filter(|tag| text::is_language(tag)),
         "url": vocab::many(object.get("url").unwrap_or(&Value::Null)).iter().filter_map(vocab::id)
             .find(|url| url.starts_with("http") && url.len() <= LONGEST_URI),
         "published_at": published,

@@ -5,9 +5,10 @@ use uuid::Uuid;
 
 use crate::base::{Result, clock};
 use crate::db::Tx;
-use crate::domains::commons::declarations::{self, Declaration, publish};
+use crate::domains::commons::declarations::{self, Declaration};
 use crate::domains::market::listings::{self, Listing};
 use crate::domains::market::terms::Terms;
+use crate::domains::social::actors as people;
 
 /// What somebody may answer.
 #[derive(Clone, Debug)]
@@ -70,7 +71,7 @@ async fn of_declaration(tx: &mut Tx, it: Declaration) -> Result<Option<Subject>>
         return Ok(None);
     };
     let actor = match (it.owner_id, it.origin_actor_id) {
-        (Some(owner), _) => publish::author(tx, &it, owner)
+        (Some(owner), _) => people::author(tx, owner, it.author_actor_id)
             .await?
             .map(|author| author.id),
         (None, origin) => origin,
@@ -97,7 +98,7 @@ async fn of_listing(tx: &mut Tx, it: Listing) -> Result<Option<Subject>> {
         return Ok(None);
     };
     let actor = match (it.owner_id, it.origin_actor_id) {
-        (Some(owner), _) => listings::publish::author(tx, &it, owner)
+        (Some(owner), _) => people::author(tx, owner, it.author_actor_id)
             .await?
             .map(|author| author.id),
         (None, origin) => origin,

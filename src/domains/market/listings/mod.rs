@@ -77,9 +77,7 @@ pub struct Listing {
 impl Listing {
     /// When it was as it is now: the version of a changed one is the time of the change.
     pub fn as_of(&self) -> DateTime<Utc> {
-        DateTime::from_timestamp_millis(self.version)
-            .filter(|at| *at > self.published_at)
-            .unwrap_or(self.published_at)
+        crate::fed::actors::as_of(self.version, self.published_at)
     }
 
     /// Whether it may be answered.

@@ -1,12 +1,12 @@
 //! A listing at its own address, as a note and as a proposal; what was said about it; and all of an actor's.
 
-use diesel::sql_types::{BigInt, Text, Uuid as SqlUuid};
-use serde_json::{Value, json};
+use serde_json::Value;
 use uuid::Uuid;
 
-use super::{Listing, publish, wire};
+use super::{Listing, wire};
 use crate::base::{Error, Result};
-use crate::db::{Bind, Statement, Tx};
+use crate::db::{Bind, Tx};
+use crate::domains::social::actors as people;
 use crate::domains::social::posts::show::proven;
 use crate::fed::actors::{self, Local};
 use crate::fed::collections;
@@ -33,7 +33,11 @@ async fn shown(
     let Some(owner) = it.owner_id.filter(|_| it.sent_at.is_some()) else {
         return Ok(None);
     };
-    let Some(author) = publish::author(tx, &it, owner).await.ok().flatten() else {
+    let Some(author) = people::author(tx, owner, it.author_actor_id)
+        .await
+        .ok()
+        .flatten()
+    else {
         return Ok(None);
     };
     let base = actors::base(tx)?;
@@ -58,14 +62,10 @@ pub async fn part(tx: &mut Tx, id: Uuid, collection: &str, wanted: Wanted) -> Re
     else {
         return Ok(None);
     };
-    const REPLIES: &str = "from public.posts x where x.visibility in ('public', 'unlisted') and x.hidden_at is null \
+    const REPLIES: &str = "public.posts x where x.visibility in ('public', 'unlisted') and x.hidden_at is null \
          and x.federated_ap_id is not null and x.in_reply_to_id is null and x.in_reply_to = ";
-    let mut count = Statement::<BigInt>::new(format!("select count(*) {REPLIES}"));
-    count.text(&uri);
-    let mut select =
-        Statement::<(SqlUuid, Text)>::new(format!("select x.id, x.federated_ap_id {REPLIES}"));
-    select.text(&uri);
-    paged(tx, count, select, "x.id", wanted, |uri: &String| json!(uri))
+    let of = Bind::Text(Some(uri));
+    collections::listed(tx, REPLIES, Some(of), "x.federated_ap_id", wanted)
         .await
         .map(Some)
 }
@@ -88,88 +88,40 @@ pub async fn of_actor(
     let Some(author) = actors::by_id(tx, actor).await? else {
         return Ok(None);
     };
-    const THEIRS: &str = "from public.listings l join public.ap_actors a on case when l.author_actor_id is null \
-         then a.kind = 'user' and a.row_id = l.owner_id else a.id = l.author_actor_id end \
-         where l.sent_at is not null and l.visibility = 'public' and l.status in ('active', 'reserved', 'sold') and l.hidden_at is null and a.id = ";
-    let mut count = Statement::<BigInt>::new(format!("select count(*) {THEIRS}"));
-    count.bind(Bind::Uuid(actor));
-    let mut select = Statement::<(SqlUuid, Text)>::new(format!("select l.id, l.id::text {THEIRS}"));
-    select.bind(Bind::Uuid(actor));
-    let mut found = paged(tx, count, select, "l.id", wanted, |id: &String| json!(id)).await?;
-    let base = actors::base(tx)?;
-    let mut objects = Vec::with_capacity(found.items.len());
-    for id in found
-        .items
-        .iter()
-        .filter_map(Value::as_str)
-        .filter_map(|id| id.parse().ok())
-    {
-        if let Some(it) = super::by_id(tx, id).await?
-            && let Ok(object) = wire::object(&it, &author, &base)
-        {
-            objects.push(object);
-        }
-    }
-    found.items = objects;
-    Ok(Some(found))
+    const THEIRS: &str = "public.listings x join public.ap_actors a on case when x.author_actor_id is null \
+         then a.kind = 'user' and a.row_id = x.owner_id else a.id = x.author_actor_id end \
+         where x.sent_at is not null and x.visibility = 'public' and x.status in ('active', 'reserved', 'sold') and x.hidden_at is null and a.id = ";
+    let of = Some(Bind::Uuid(actor));
+    let found = collections::listed(tx, THEIRS, of, "x.id::text", wanted).await?;
+    objects(tx, found, Some(&author)).await.map(Some)
 }
 
 /// Everything that is for sale here and that everybody may read, newest first.
 pub async fn exported(tx: &mut Tx, _: Uuid, _: &str, wanted: Wanted) -> Result<Option<Part>> {
-    const ALL: &str = "from public.listings x where x.owner_id is not null and x.sent_at is not null and x.visibility = 'public' \
+    const ALL: &str = "public.listings x where x.owner_id is not null and x.sent_at is not null and x.visibility = 'public' \
          and x.status in ('active', 'reserved', 'sold') and x.hidden_at is null and x.owner_id not in (select hub.closed_accounts())";
-    let count = Statement::<BigInt>::new(format!("select count(*) {ALL}"));
-    let select = Statement::<(SqlUuid, Text)>::new(format!("select x.id, x.id::text {ALL}"));
-    let mut found = paged(tx, count, select, "x.id", wanted, |id: &String| json!(id)).await?;
+    let found = collections::listed(tx, ALL, None, "x.id::text", wanted).await?;
+    objects(tx, found, None).await.map(Some)
+}
+
+/// The listings of a page of ids, all of this author or each of its own.
+async fn objects(tx: &mut Tx, mut part: Part, of: Option<&Local>) -> Result<Part> {
     let base = actors::base(tx)?;
-    let mut objects = Vec::with_capacity(found.items.len());
-    for id in found
-        .items
-        .iter()
-        .filter_map(Value::as_str)
-        .filter_map(|id| id.parse().ok())
-    {
+    let mut objects = Vec::with_capacity(part.items.len());
+    for id in collections::ids(&part) {
         let Some(it) = super::by_id(tx, id).await? else {
             continue;
         };
-        let Some(owner) = it.owner_id else { continue };
-        if let Some(author) = publish::author(tx, &it, owner).await.ok().flatten()
-            && let Ok(object) = wire::object(&it, &author, &base)
-        {
-            objects.push(object);
-        }
+        let author = match (of, it.owner_id) {
+            (Some(author), _) => Some(author.clone()),
+            (None, Some(owner)) => people::author(tx, owner, it.author_actor_id)
+                .await
+                .ok()
+                .flatten(),
+            (None, None) => None,
+        };
+        objects.extend(author.and_then(|author| wire::object(&it, &author, &base).ok()));
     }
-    found.items = objects;
-    Ok(Some(found))
-}
-
-async fn paged(
-    tx: &mut Tx,
-    count: Statement<BigInt>,
-    mut select: Statement<(SqlUuid, Text)>,
-    id: &str,
-    wanted: Wanted,
-    item: impl Fn(&String) -> Value,
-) -> Result<Part> {
-    let totals: Vec<i64> = tx.as_hub(async |tx| tx.load(count.clone()).await).await?;
-    let total = totals.first().copied().unwrap_or_default();
-    let Wanted::Page(after) = wanted else {
-        return Ok(Part {
-            total,
-            ..Part::default()
-        });
-    };
-    if let Some(after) = after.and_then(|after| after.parse().ok()) {
-        select.sql(format!(" and {id} < ")).bind(Bind::Uuid(after));
-    }
-    select
-        .sql(format!(" order by {id} desc limit "))
-        .bind(Bind::Int(collections::PAGE + 1));
-    let rows: Vec<(Uuid, String)> = tx.as_hub(async |tx| tx.load(select.clone()).await).await?;
-    let page = collections::paged(rows, |(id, _)| id.to_string(), |(_, text)| item(text));
-    Ok(Part {
-        total,
-        items: page.items,
-        next: page.next,
-    })
+    part.items = objects;
+    Ok(part)
 }

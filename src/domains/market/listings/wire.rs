@@ -75,7 +75,7 @@ fn common(it: &Listing, author: &Local, base: &str) -> Result<Map<String, Value>
     say("url", json!(it.url));
     say("name", json!(title(it)));
     say("content", json!(content));
-    if let Some(language) = it.language.as_deref().filter(|tag| is_language(tag)) {
+    if let Some(language) = it.language.as_deref().filter(|tag| text::is_language(tag)) {
         say("contentMap", json!({ language: content }));
     }
     if let Some(description) = described(it) {
@@ -280,8 +280,4 @@ fn photo(one: &Value) -> Option<Value> {
         say("blurhash", json!(blurhash));
     }
     Some(Value::Object(image))
-}
-
-fn is_language(tag: &str) -> bool {
-    (2..=35).contains(&tag.len()) && tag.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
 }

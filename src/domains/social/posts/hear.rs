@@ -1,12 +1,12 @@
 //! Posts of other servers as they come in: new, changed, gone. What is kept and what is not is decided in one statement.
 
-use diesel::sql_types::{Jsonb, Text};
+use diesel::sql_types::Text;
 use serde_json::{Value, json};
 
 use super::read;
 use crate::base::{Result, clock};
-use crate::db::{Bind, Statement, Tx};
-use crate::domains::social::groups;
+use crate::db::{Statement, Tx};
+use crate::domains::social::{foreign, groups};
 use crate::fed::vocab;
 use crate::node::incoming::{Applied, Incoming, Meaning};
 
@@ -69,52 +69,15 @@ async fn take(tx: &mut Tx, post: &Value) -> Result<String> {
 
 /// Something is gone: a post, if it is one of the author's.
 pub async fn on_deleted(tx: &mut Tx, heard: &Incoming) -> Result<Applied> {
-    let Some(uri) = vocab::id(&heard.object) else {
-        return Ok(Applied::Ignored("no_object"));
-    };
-    let uri = uri.to_owned();
-    let mut select = Statement::<Jsonb>::new(
-        "select jsonb_build_object('id', p.id, 'is_own', p.owner_id is not null, 'is_his', p.origin_actor_id = ",
-    );
-    select
-        .bind(Bind::Uuid(heard.author.id))
-        .sql(") from public.posts p where p.federated_ap_id = ")
-        .text(&uri);
-    let rows: Vec<Value> = tx.as_hub(async |tx| tx.load(select.clone()).await).await?;
-    let Some(post) = rows.into_iter().next() else {
-        return Ok(Applied::NotMine);
-    };
-    if post.get("is_own") == Some(&Value::Bool(true)) {
-        return Ok(Applied::Refused("local_object"));
-    }
-    if post.get("is_his") != Some(&Value::Bool(true)) {
-        return Ok(Applied::Refused("not_owner"));
+    if let Some(ended) = foreign::may_delete(tx, heard, "posts").await? {
+        return Ok(ended);
     }
     groups::pass_on(tx, heard).await?;
-    let mut delete = Statement::<()>::new("delete from public.posts where federated_ap_id = ");
-    delete
-        .text(&uri)
-        .sql(" and origin_actor_id = ")
-        .bind(Bind::Uuid(heard.author.id));
-    tx.as_hub(async |tx| tx.run(delete.clone()).await.map(drop))
-        .await?;
-    Ok(Applied::Done)
+    foreign::delete(tx, heard, "posts").await
 }
 
 /// The author himself is gone, and everything he said with him.
 pub async fn on_author_deleted(tx: &mut Tx, heard: &Incoming) -> Result<Applied> {
-    for table in ["posts", "reactions"] {
-        let column = if table == "posts" {
-            "origin_actor_id"
-        } else {
-            "actor_id"
-        };
-        let mut delete =
-            Statement::<()>::new(format!("delete from public.{table} where {column} = "));
-        delete.bind(Bind::Uuid(heard.author.id));
-        tx.as_hub(async |tx| tx.run(delete.clone()).await.map(drop))
-            .await?;
-    }
-    // Others have something to forget as well.
-    Ok(Applied::NotMine)
+    foreign::forget_author(tx, heard, "reactions", "actor_id").await?;
+    foreign::forget_author(tx, heard, "posts", "origin_actor_id").await
 }

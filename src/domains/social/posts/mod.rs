@@ -56,9 +56,7 @@ impl Post {
 
     /// When it was as it is now: the version of a changed post is the time of the change, and each is later than the last.
     pub fn as_of(&self) -> DateTime<Utc> {
-        DateTime::from_timestamp_millis(self.version)
-            .filter(|at| *at > self.published_at)
-            .unwrap_or(self.published_at)
+        crate::fed::actors::as_of(self.version, self.published_at)
     }
 }
 

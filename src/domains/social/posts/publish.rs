@@ -13,7 +13,7 @@ use crate::db::{Bind, Statement, Tx};
 use crate::domains::social::actors as people;
 use crate::domains::social::groups;
 use crate::events;
-use crate::fed::actors::{self, Local};
+use crate::fed::actors;
 use crate::fed::outbox::{self, Outgoing};
 use crate::fed::vocab;
 use crate::jobs::{self, Attempt, Job, Lane, Order};
@@ -70,7 +70,7 @@ async fn say(tx: &mut Tx, post: &Post, looked: Option<&Looked>) -> Result<()> {
             "A poll is asked by a DAO's proposal.",
         ));
     }
-    let Some(author) = author(tx, post, owner).await? else {
+    let Some(author) = people::author(tx, owner, post.author_actor_id).await? else {
         return Ok(());
     };
     let mut audience = audience::of(tx, post, &author).await?;
@@ -130,26 +130,6 @@ async fn say(tx: &mut Tx, post: &Post, looked: Option<&Looked>) -> Result<()> {
 /// Whether there is anybody to say it to.
 fn goes(post: &Post, audience: &Audience) -> bool {
     post.visibility != "direct" || !audience.mentions.is_empty() || post.sent_at.is_some()
-}
-
-/// In whose name a post speaks; none where its owner is not seen by others.
-pub async fn author(tx: &mut Tx, post: &Post, owner: Uuid) -> Result<Option<Local>> {
-    let actor = match post.author_actor_id {
-        Some(id) => {
-            if !actors::spoken_for(tx, owner, id).await? {
-                return Err(Error::forbidden(
-                    "actor.not_yours",
-                    "You do not speak for this actor.",
-                ));
-            }
-            actors::by_id(tx, id).await?
-        }
-        None => match actors::of_row(tx, "user", owner).await? {
-            Some(actor) => Some(actor),
-            None => people::settle(tx, "user", owner, false, None).await?,
-        },
-    };
-    Ok(actor.filter(|actor| !actor.is_gone() && actor.is_shown && actor.suspended_at.is_none()))
 }
 
 async fn note_sent(tx: &mut Tx, post: &Post, note: &Value, audience: &Audience) -> Result<()> {
@@ -324,7 +304,7 @@ impl Address {
         let Some(owner) = post.owner_id else {
             return Ok(Vec::new());
         };
-        let Some(author) = author(tx, &post, owner).await? else {
+        let Some(author) = people::author(tx, owner, post.author_actor_id).await? else {
             return Ok(Vec::new());
         };
         let mut names = audience::of(tx, &post, &author).await?.unknown;

@@ -5,7 +5,7 @@ use diesel::sql_types::{Jsonb, Nullable, Uuid as SqlUuid};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{Post, publish, show};
+use super::{Post, show};
 use crate::base::{Error, Result};
 use crate::db::{Bind, Statement, Tx};
 use crate::domains::social::actors as people;
@@ -38,7 +38,7 @@ pub async fn on_quote_asked(tx: &mut Tx, heard: &Incoming) -> Result<Applied> {
         return Ok(Applied::NotMine);
     };
     let (Some(me), Some(other)) = (
-        publish::author(tx, &post, owner).await?,
+        people::author(tx, owner, post.author_actor_id).await?,
         people::by_id(tx, heard.author.id).await?,
     ) else {
         return Ok(Applied::Ignored("gone"));
@@ -118,7 +118,7 @@ async fn quoted(tx: &mut Tx, post: &str) -> Result<Option<(Post, Local)>> {
     let Some((post, owner)) = post.and_then(|post| post.owner_id.map(|owner| (post, owner))) else {
         return Ok(None);
     };
-    let author = publish::author(tx, &post, owner).await?;
+    let author = people::author(tx, owner, post.author_actor_id).await?;
     Ok(author.map(|author| (post, author)))
 }
 

@@ -1,12 +1,12 @@
 //! A post at its own address, for whoever may read its row, with a proof of its author; and its replies, likes and shares.
 
-use diesel::sql_types::{BigInt, Text, Uuid as SqlUuid};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{Post, audience, publish, wire};
+use super::{Post, audience, wire};
 use crate::base::Result;
-use crate::db::{Bind, Statement, Tx};
+use crate::db::{Bind, Tx};
+use crate::domains::social::actors as people;
 use crate::fed::actors::{self, Local};
 use crate::fed::collections;
 use crate::fed::{keys, proof, vocab};
@@ -53,7 +53,10 @@ async fn readable(tx: &mut Tx, id: Uuid) -> Result<Option<(Post, Local)>> {
     let Some(owner) = post.owner_id.filter(|_| post.sent_at.is_some()) else {
         return Ok(None);
     };
-    let author = publish::author(tx, &post, owner).await.ok().flatten();
+    let author = people::author(tx, owner, post.author_actor_id)
+        .await
+        .ok()
+        .flatten();
     Ok(author.map(|author| (post, author)))
 }
 
@@ -80,30 +83,7 @@ pub async fn part(tx: &mut Tx, id: Uuid, collection: &str, wanted: Wanted) -> Re
             "coalesce(x.federated_ap_id, (select a.uri from public.ap_actors a where a.id = x.actor_id))"
         }
     };
-    let mut count = Statement::<BigInt>::new(format!("select count(*) from {from}"));
-    count.bind(Bind::Uuid(id));
-    let totals: Vec<i64> = tx.as_hub(async |tx| tx.load(count.clone()).await).await?;
-    let total = totals.first().copied().unwrap_or_default();
-    let Wanted::Page(after) = wanted else {
-        return Ok(Some(Part {
-            total,
-            ..Part::default()
-        }));
-    };
-
-    let mut select = Statement::<(SqlUuid, Text)>::new(format!("select x.id, {said} from {from}"));
-    select.bind(Bind::Uuid(id));
-    if let Some(after) = after.and_then(|after| after.parse().ok()) {
-        select.sql(" and x.id < ").bind(Bind::Uuid(after));
-    }
-    select
-        .sql(" order by x.id desc limit ")
-        .bind(Bind::Int(collections::PAGE + 1));
-    let rows: Vec<(Uuid, String)> = tx.as_hub(async |tx| tx.load(select.clone()).await).await?;
-    let page = collections::paged(rows, |(id, _)| id.to_string(), |(_, uri)| json!(uri));
-    Ok(Some(Part {
-        total,
-        items: page.items,
-        next: page.next,
-    }))
+    collections::listed(tx, from, Some(Bind::Uuid(id)), said, wanted)
+        .await
+        .map(Some)
 }

@@ -32,7 +32,11 @@ pub fn note(post: &Post, author: &str, audience: &Audience, base: &str) -> Value
         say("name", json!(title(post)));
     }
     say("content", json!(content));
-    if let Some(language) = post.language.as_deref().filter(|tag| is_language(tag)) {
+    if let Some(language) = post
+        .language
+        .as_deref()
+        .filter(|tag| crate::base::text::is_language(tag))
+    {
         say("contentMap", json!({ language: content }));
     }
     if !post.content.trim().is_empty() {
@@ -245,10 +249,6 @@ fn attachments(given: &[Value]) -> Vec<Value> {
 
 fn is_web(url: &str) -> bool {
     url.starts_with("https://") || url.starts_with("http://")
-}
-
-fn is_language(tag: &str) -> bool {
-    (2..=35).contains(&tag.len()) && tag.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
 }
 
 #[cfg(test)]
