@@ -21,7 +21,7 @@ use crate::domains::social::{actors, moderation};
 use crate::domains::vault::{keys, sealing};
 use crate::events;
 use crate::fed::apply::Applier;
-use crate::fed::changes::catch_up;
+use crate::fed::changes::{self, catch_up};
 use crate::fed::deliver::Deliverer;
 use crate::jobs::runner::Runner;
 use crate::node::Node;
@@ -201,6 +201,7 @@ async fn make_ready(node: &Node, found: &open::Found, serve: &Serve) -> anyhow::
         }
     }
     node.open().await?;
+    changes::go_on(node).await?;
     deletion::at_start(node).await?;
     moderation::settle_mode(node).await?;
     actors::at_start(node).await?;

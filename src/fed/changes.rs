@@ -7,8 +7,9 @@ use diesel::sql_types::{BigInt, Jsonb, Nullable};
 use serde_json::{Value, json};
 
 use super::{actors, vocab};
-use crate::base::{Error, Result};
+use crate::base::{Caller, Error, Result};
 use crate::db::{Bind, Statement, Tx};
+use crate::node::Node;
 
 /// So many activities a page has at most.
 pub const MOST: i64 = 100;
@@ -70,6 +71,19 @@ fn with_items(told: &Value, bodies: &[&str]) -> Result<String> {
     let text = serde_json::to_string(told).map_err(Error::broken)?;
     let open = text.strip_suffix('}').unwrap_or(&text);
     Ok(format!("{open},\"orderedItems\":[{}]}}", bodies.join(",")))
+}
+
+/// Number what is said from now on beyond everything that was said before, also where a backup was restored: no peer that had
+/// read further than the backup goes takes something new for what it has read already. Once per start.
+pub async fn go_on(node: &Node) -> Result<()> {
+    let reached: Vec<i64> = Tx::once(
+        &node.db,
+        &Caller::Hub,
+        Statement::<BigInt>::new("select hub.feed_goes_on()"),
+    )
+    .await?;
+    tracing::debug!(event = "feed_goes_on", ?reached);
+    Ok(())
 }
 
 /// How far the feed reaches by now.

@@ -401,13 +401,16 @@ async fn where_the_feed_is_gone_the_collections_are_looked_through() {
     let admin = b.hub.database.admin().await;
     // From a time that a does not remember, as after a restored backup.
     admin
-        .execute("update ap_hosts set cursor_in = 1000000 where is_hub", &[])
+        .execute(
+            "update ap_hosts set cursor_in = 9000000000000000 where is_hub",
+            &[],
+        )
         .await
         .unwrap();
     b.restart();
     b.reads_post(&bruno, "only in the outbox").await;
     b.counts(
-        "select count(*) from ap_hosts where is_hub and cursor_in < 1000000",
+        "select count(*) from ap_hosts where is_hub and cursor_in < 9000000000000000",
         1,
     )
     .await;
@@ -445,6 +448,64 @@ async fn r_37_what_is_changed_after_a_restored_backup_is_newer_than_what_peers_h
     .await;
     b.reads_post(&bruno, "as of Wednesday").await;
     assert_eq!(posts_here(&b, "as of").await, 1);
+}
+
+#[tokio::test]
+async fn r_37_a_restored_hub_that_passes_its_readers_cursor_is_read_in_full() {
+    let (mut a, mut b, alice, bruno) = pair().await;
+    a.posts(&alice, json!({ "content": "kept" })).await;
+    b.reads_post(&bruno, "kept").await;
+    a.counts(
+        "select count(*) from ap_deliveries where state = 'waiting'",
+        0,
+    )
+    .await;
+    a.kill();
+    let backup = a.hub.database.back_up().await;
+    a.restart();
+
+    // Lost at a, known to b, whose cursor is beyond all of it.
+    for n in 0..3 {
+        a.posts(&alice, json!({ "content": format!("lost {n}") }))
+            .await;
+    }
+    for n in 0..3 {
+        b.reads_post(&bruno, &format!("lost {n}")).await;
+    }
+    let head = a.count("select max(seq) from ap_activities").await;
+    let admin = b.hub.database.admin().await;
+    let read_now = "update ap_hosts set cursor_at = null where is_hub";
+    b.until("all of it is read", async || {
+        admin.batch_execute(read_now).await.unwrap();
+        let cursor = b.count("select cursor_in from ap_hosts where is_hub").await;
+        (cursor >= head).then_some(())
+    })
+    .await;
+    drop(admin);
+
+    a.kill();
+    b.kill();
+    a.hub.database.restore(&backup).await;
+    a.restart();
+    a.counts("select count(*) from posts where content like 'lost%'", 0)
+        .await;
+    for n in 0..6 {
+        a.posts(&alice, json!({ "content": format!("new {n}") }))
+            .await;
+    }
+    a.counts("select count(*) from ap_activities x join posts p on p.federated_ap_id = x.object_uri where p.content like 'new%'", 6)
+        .await;
+    assert!(
+        a.count("select min(x.seq) from ap_activities x join posts p on p.federated_ap_id = x.object_uri where p.content like 'new%'")
+            .await
+            > head,
+        "a number of the feed is given twice"
+    );
+    forget_deliveries(&a).await;
+    b.restart();
+    for n in 0..6 {
+        b.reads_post(&bruno, &format!("new {n}")).await;
+    }
 }
 
 /// A scripted hub with a feed, which a real one reads.
@@ -562,6 +623,72 @@ async fn what_is_not_proved_by_its_author_is_nothing_in_a_feed() {
         .await;
     assert_eq!(kept.as_deref(), good["id"].as_str());
     assert_eq!(fed.cursor().await, 17);
+}
+
+#[tokio::test]
+async fn r15_a_head_behind_what_was_read_leads_to_the_collections() {
+    let fed = Fed::start().await;
+    // Told with a delivery: the feed of this hub is not as far as it was read, so it is another one.
+    let hello = fed
+        .ann
+        .create(&fed.ann.note("<p>hello</p>", &[PUBLIC], json!({})));
+    let (body, inbox) = (hello.to_string(), fed.hub.shared_inbox());
+    let mut request = crate::support::peer::client()
+        .post(&inbox)
+        .header("Content-Type", "application/activity+json")
+        .header("Mo-Changes-Head", "4")
+        .body(body.clone());
+    let scheme = crate::support::peer::Scheme::Cavage;
+    for (name, value) in fed
+        .ann
+        .signed(scheme, "POST", &inbox, Some(body.as_bytes()))
+    {
+        request = request.header(name, value);
+    }
+    assert_eq!(request.send().await.unwrap().status(), 202);
+    fed.hub
+        .counts("select count(*) from ap_hosts where head_seen = 4", 1)
+        .await;
+
+    let missed = fed.ann.proved(
+        &fed.ann
+            .create(&fed.ann.note("missed", &[PUBLIC], json!({}))),
+    );
+    let peer = &fed.node.peer;
+    peer.serve_as(
+        "/ap/changes?after=10&limit=50",
+        crate::support::peer::Answer::status(410),
+    );
+    let page = |items: &[Value]| json!({ "@context": "https://www.w3.org/ns/activitystreams", "type": "OrderedCollectionPage", "orderedItems": items, "mo:head": 4 });
+    peer.serve("/ap/changes?after=0&limit=0", &page(&[]));
+    let outbox = fed.ann.document["outbox"].as_str().unwrap().to_owned();
+    let path = outbox.strip_prefix(&peer.origin()).unwrap();
+    let admin = fed.hub.hub.database.admin().await;
+    let has_outbox = "update ap_actors set outbox_url = $1 where uri = $2";
+    admin
+        .execute(has_outbox, &[&outbox, &fed.ann.id])
+        .await
+        .unwrap();
+    let first = format!("{outbox}?page=true");
+    peer.serve(path, &json!({ "@context": "https://www.w3.org/ns/activitystreams", "type": "OrderedCollection", "id": outbox, "first": first }));
+    peer.serve(&format!("{path}?page=true"), &json!({ "@context": "https://www.w3.org/ns/activitystreams", "type": "OrderedCollectionPage", "id": first, "orderedItems": [missed] }));
+    admin
+        .batch_execute("update ap_hosts set cursor_at = now() - interval '11 minutes' where is_hub")
+        .await
+        .unwrap();
+    fed.hub
+        .counts(
+            "select count(*) from ap_received where via = 'feed' and state = 'done'",
+            1,
+        )
+        .await;
+    assert_eq!(fed.cursor().await, 4);
+    fed.hub
+        .counts(
+            "select count(*) from ap_hosts where is_hub and head_seen is null",
+            1,
+        )
+        .await;
 }
 
 #[tokio::test]

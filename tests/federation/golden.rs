@@ -134,6 +134,12 @@ impl Mask {
         for (word, fixed) in &self.words {
             text = text.replace(word, fixed);
         }
+        if name == "next"
+            && let Some((feed, after)) = text.split_once("/ap/changes?after=")
+        {
+            assert!(after.parse::<u64>().is_ok(), "{text}");
+            text = format!("{feed}/ap/changes?after=1");
+        }
         self.counted(&text)
     }
 
@@ -228,6 +234,7 @@ impl Said {
         super::golden_votes::all(&mut said, hub, &alice, peers).await;
         said.collections(hub, &alice).await;
         said.discovery(hub, &alice).await;
+        super::golden_social::all(&mut said, hub, &alice, peers).await;
         said.ends(hub, &alice).await;
         let feed = format!("{}/ap/changes?after=0&limit=1", hub.public);
         said.put("changes_page", reader.get(&feed).await.json());

@@ -164,7 +164,7 @@ async fn s_42_a_move_is_believed_when_the_other_side_says_so() {
     );
     assert_eq!(
         comes_to(&hub, &ann, &moves(&bob.actor)).await,
-        "refused:moves_here"
+        "refused:not_known_as"
     );
     let further = there.actor(
         "Person",

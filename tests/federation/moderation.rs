@@ -53,7 +53,7 @@ pub async fn followed_by(hub: &Hub, who: &Actor, whom: &Member) {
 }
 
 /// A post from elsewhere, as it lies in the database.
-async fn stored_post(hub: &Hub, author: &Actor, word: &str) {
+pub async fn stored_post(hub: &Hub, author: &Actor, word: &str) {
     let admin = hub.hub.database.admin().await;
     admin
         .execute(

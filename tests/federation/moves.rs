@@ -57,3 +57,111 @@ async fn followers_move_along_from_one_hub_to_another() {
     let there = a.ask(&alice.actor).await.json();
     assert_eq!(there["movedTo"], json!(alicia.actor), "{there}");
 }
+
+#[tokio::test]
+async fn s_42_who_moves_to_his_followers_own_hub_takes_them_along() {
+    let [a, b] = Hub::start_all(&["a", "b"]).await.try_into().ok().unwrap();
+    let alice = a.member("alice").await;
+    let (alicia, bruno, clara) = (
+        b.member("alicia").await,
+        b.member("bruno").await,
+        b.member("clara").await,
+    );
+    let stranger = b.member("mallory").await;
+    for who in [&bruno, &clara, &alicia] {
+        b.follows(who, &alice.handle).await;
+    }
+    // Whom one of them has blocked he does not come to follow in this way.
+    let blocked = json!({ "actor": alicia.actor });
+    b.rpc(&clara.person, "blocks_set", blocked).await;
+
+    // Nobody here has named the old account: said in whatever way, it is not believed.
+    let lie = format!(
+        "update ap_actors set also_known_as = array['{}'] where uri = '{}'",
+        alice.actor, stranger.actor
+    );
+    let admin = a.hub.database.admin().await;
+    a.rpc(
+        &alice.person,
+        "actors_resolve",
+        json!({ "query": stranger.actor }),
+    )
+    .await;
+    admin.batch_execute(&lie).await.unwrap();
+    a.rpc(
+        &alice.person,
+        "actors_move",
+        json!({ "target": stranger.actor }),
+    )
+    .await;
+    b.counts(
+        "select count(*) from ap_received where type = 'Move' and state = 'refused' and reason = 'not_known_as'",
+        1,
+    )
+    .await;
+    for who in [&bruno, &clara, &alicia] {
+        b.counts(&follow_of(who, &alice.actor), 1).await;
+    }
+
+    // The account here names the old one.
+    let named = json!({ "changes": { "also_known_as": [alice.actor] } });
+    b.rpc(&alicia.person, "actors_update", named).await;
+    let again = "update ap_actors set moved_at = null, moved_to = null where kind = 'user'; \
+                 update ap_actors set last_fetched_at = now() - interval '2 days' where kind is null";
+    admin.batch_execute(again).await.unwrap();
+    let there = json!({ "target": alicia.actor });
+    a.rpc(&alice.person, "actors_move", there).await;
+    b.counts(&follow_of(&bruno, &alicia.actor), 1).await;
+    for who in [&bruno, &clara, &alicia] {
+        b.counts(&follow_of(who, &alice.actor), 0).await;
+    }
+    for who in [&clara, &alicia] {
+        assert_eq!(b.count(&follow_of(who, &alicia.actor)).await, 0);
+    }
+    let followed = format!(
+        "select count(*) from follows f join ap_actors l on l.id = f.local_actor_id where f.direction = 'in' and f.state = 'accepted' \
+         and l.uri = '{}'",
+        alicia.actor
+    );
+    assert_eq!(b.count(&followed).await, 1);
+    a.counts(
+        "select count(*) from follows where direction = 'in' and state = 'accepted'",
+        0,
+    )
+    .await;
+
+    // What she says here, he reads; nothing of it went anywhere.
+    b.posts(
+        &alicia,
+        json!({ "content": "I live here now", "visibility": "followers" }),
+    )
+    .await;
+    b.reads_post(&bruno, "I live here now").await;
+}
+
+#[tokio::test]
+async fn followers_of_the_same_hub_move_along_as_well() {
+    let [a, b] = Hub::start_all(&["a", "b"]).await.try_into().ok().unwrap();
+    let (alice, anna) = (a.member("alice").await, a.member("anna").await);
+    let alicia = b.member("alicia").await;
+    a.follows(&anna, &alice.handle).await;
+    let named = json!({ "changes": { "also_known_as": [alice.actor] } });
+    b.rpc(&alicia.person, "actors_update", named).await;
+    let there = json!({ "target": alicia.actor });
+    a.rpc(&alice.person, "actors_move", there).await;
+    a.counts(&follow_of(&anna, &alicia.actor), 1).await;
+    a.counts(&follow_of(&anna, &alice.actor), 0).await;
+    let both = "select count(*) from follows f join ap_actors l on l.id = f.local_actor_id where l.preferred_username = 'alice'";
+    a.counts(both, 0).await;
+
+    // And from one account of the hub to another one.
+    let again = a.member("again").await;
+    let named = json!({ "changes": { "also_known_as": [anna.actor] } });
+    a.rpc(&again.person, "actors_update", named).await;
+    let bea = a.member("bea").await;
+    a.follows(&bea, &anna.handle).await;
+    let there = json!({ "target": again.actor });
+    a.rpc(&anna.person, "actors_move", there).await;
+    a.counts(&follow_of(&bea, &again.actor), 1).await;
+    a.counts(&follow_of(&bea, &anna.actor), 0).await;
+}

@@ -58,6 +58,45 @@ impl TestDatabase {
         with_database(&self.admin, &self.name)
     }
 
+    /// Keep everything as it is now; nobody may be connected.
+    pub async fn back_up(&self) -> String {
+        let (name, backup) = (&self.name, format!("{}_backup", self.name));
+        self.copy(name, &backup).await;
+        backup
+    }
+
+    /// Bring back what was kept, and lose what came since.
+    pub async fn restore(&self, backup: &str) {
+        let client = connect(&self.admin).await;
+        client
+            .batch_execute(&format!("drop database {} with (force)", self.name))
+            .await
+            .unwrap();
+        self.copy(backup, &self.name).await;
+        client
+            .batch_execute(&format!("drop database {backup} with (force)"))
+            .await
+            .unwrap();
+    }
+
+    async fn copy(&self, from: &str, to: &str) {
+        let client = connect(&self.admin).await;
+        let others = format!(
+            "select count(pg_terminate_backend(pid)) from pg_stat_activity where datname = '{from}'"
+        );
+        client.batch_execute(&others).await.unwrap();
+        let copy = format!("create database {to} template {from} owner made_open_owner");
+        let start = std::time::Instant::now();
+        while let Err(error) = client.batch_execute(&copy).await {
+            assert!(start.elapsed().as_secs() < 20, "{error}");
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+        client
+            .batch_execute(&format!("grant connect on database {to} to made_open"))
+            .await
+            .unwrap();
+    }
+
     /// A superuser's connection.
     pub async fn admin(&self) -> Client {
         connect(&self.admin_url()).await

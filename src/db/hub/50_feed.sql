@@ -24,6 +24,25 @@ language sql stable set search_path = pg_catalog, hub, public as $$
         order by a.seq desc limit 1), 0)
 $$;
 
+-- Whoever read this feed may have come further than a backup that was restored since: what is said from now on gets numbers
+-- beyond whatever was given before, as versions do (R15). Once per start, before anything is said.
+create or replace function hub.feed_goes_on() returns bigint
+language plpgsql volatile set search_path = pg_catalog, hub, public as $$
+declare
+    at bigint;
+    reached bigint;
+begin
+    perform pg_advisory_xact_lock(hashtextextended('hub.feed_goes_on', 0));
+    at := (extract(epoch from clock_timestamp()) * 1000)::bigint;
+    select last_value into reached from public.ap_activities_seq_seq;
+    -- Another process that starts now has done it.
+    if reached < at - 60000 then
+        reached := setval('public.ap_activities_seq_seq', at);
+    end if;
+    return reached;
+end
+$$;
+
 -- What was said after a place and is for that host: everybody's, and what went there. Null where it can't be read on from
 -- there: it was pruned since, or this hub never came so far.
 create or replace function hub.changes_after(for_host text, after bigint, most int) returns jsonb
@@ -92,7 +111,7 @@ create trigger actor_teaches_host after insert or update of is_hub on public.ap_
     for each row when (new.is_hub and new.kind is null) execute function hub.actor_teaches_host();
 
 -- Hubs whose feed is to be read now, each by one process: all of them after a start, those never read, those that are ahead
--- of what was read for a while (they told so with a delivery), and every six hours.
+-- of what was read for a while, or behind it as after a restored backup (they told so with a delivery), and every six hours.
 create or replace function hub.claim_feeds(started timestamptz, most int) returns table (host text, changes_url text, cursor_in bigint)
 language sql volatile set search_path = pg_catalog, hub, public as $$
     update ap_hosts h set cursor_at = now()
@@ -103,7 +122,7 @@ language sql volatile set search_path = pg_catalog, hub, public as $$
           and (d.cursor_at is null
             or d.cursor_at < started
             or d.cursor_in is null and d.cursor_at < now() - interval '1 minute'
-            or d.head_seen > d.cursor_in and d.cursor_at < now() - interval '10 minutes'
+            or d.head_seen <> d.cursor_in and d.cursor_at < now() - interval '10 minutes'
             or d.cursor_at < now() - interval '6 hours')
         order by d.cursor_at nulls first limit most for update skip locked)
     returning h.host, h.changes_url, h.cursor_in
@@ -112,4 +131,5 @@ $$;
 grant execute on function hub.actor_teaches_host(), hub.claim_feeds(timestamptz, int) to service_role;
 grant execute on function hub.implements_contract(jsonb), hub.is_node_document(text, text), hub.changes_head(),
     hub.changes_after(text, bigint, int) to service_role;
-grant select on sequence public.ap_activities_seq_seq to service_role;
+grant execute on function hub.feed_goes_on() to service_role;
+grant select, update on sequence public.ap_activities_seq_seq to service_role;

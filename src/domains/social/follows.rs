@@ -56,22 +56,27 @@ pub async fn request(tx: &mut Tx, input: Request) -> Result<Value> {
     }
 
     limits::take_or_refuse(tx, Deed::Follow, me.id)?;
-    if other.is_local() {
-        return follow_here(tx, &me, &other).await;
-    }
-    let follow = ask(tx, &me, &other).await?;
+    let follow = begin(tx, &me, &other).await?;
     Ok(shown(&follow, &other))
 }
 
+/// Follow somebody, of this hub or of another.
+pub async fn begin(tx: &mut Tx, me: &Local, other: &Known) -> Result<Follow> {
+    match other.is_local() {
+        true => follow_here(tx, me, other).await,
+        false => ask(tx, me, other).await,
+    }
+}
+
 /// Ask an actor elsewhere; the row waits for the answer.
-pub async fn ask(tx: &mut Tx, me: &Local, other: &Known) -> Result<Follow> {
+async fn ask(tx: &mut Tx, me: &Local, other: &Known) -> Result<Follow> {
     let follow = write(tx, me, other, "out", "pending", None).await?;
     let published = outbox::publish(tx, wire::follow(me, other)).await?;
     name(tx, follow.id, &published.uri).await
 }
 
 /// Between two of this hub: the other's row is the request, and it is answered at once unless he looks at each.
-async fn follow_here(tx: &mut Tx, me: &Local, other: &Known) -> Result<Value> {
+async fn follow_here(tx: &mut Tx, me: &Local, other: &Known) -> Result<Follow> {
     let state = match other.manually_approves_followers {
         true => "pending",
         false => "accepted",
@@ -85,7 +90,7 @@ async fn follow_here(tx: &mut Tx, me: &Local, other: &Known) -> Result<Value> {
         .ok_or_else(|| Error::missing("actor.not_found", "The actor is gone."))?;
     let incoming = write(tx, &theirs, &mine, "in", state, None).await?;
     tell(tx, &incoming, state).await?;
-    Ok(shown(&follow, other))
+    Ok(follow)
 }
 
 /// Which request, and whether it is granted.

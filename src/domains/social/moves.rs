@@ -1,10 +1,10 @@
-//! Somebody elsewhere has moved: who follows him here follows him there from now on. That the move may be believed was
-//! looked at before (S-42).
+//! Somebody has moved: who follows him here follows the new account from now on, wherever the two live. That the move of
+//! somebody elsewhere may be believed was looked at before (S-42).
 
 use diesel::sql_types::{Jsonb, Nullable};
 use serde_json::Value;
 
-use super::actors as people;
+use super::actors::{self as people, Known};
 use super::blocks;
 use super::follows::{self, Follow};
 use crate::base::{Error, Result};
@@ -13,7 +13,7 @@ use crate::fed::actors;
 use crate::fed::vocab;
 use crate::node::incoming::{Applied, Incoming};
 
-/// His followers of this hub ask to follow the new account, and follow the old one no more.
+/// His followers of this hub follow the new account, and the old one no more.
 pub async fn on_moved(tx: &mut Tx, heard: &Incoming) -> Result<Applied> {
     let Some(target) = heard.activity.get("target").and_then(vocab::id) else {
         return Ok(Applied::NotMine);
@@ -22,6 +22,21 @@ pub async fn on_moved(tx: &mut Tx, heard: &Incoming) -> Result<Applied> {
     let (Some(old), new) = (old, people::named(tx, target).await?) else {
         return Ok(Applied::NotMine);
     };
+    if !follow_along(tx, &old, &new).await? {
+        return Ok(Applied::Refused("target_not_to_be_had"));
+    }
+    // What is known of the actor himself is written by others.
+    Ok(Applied::NotMine)
+}
+
+/// Let everybody of this hub who follows the one follow the other instead. No where nobody is to be found there any more.
+pub async fn follow_along(tx: &mut Tx, old: &Known, new: &Known) -> Result<bool> {
+    if new.is_local() {
+        let there = actors::by_id(tx, new.id).await?;
+        if !there.is_some_and(|there| there.is_shown && !there.is_gone()) {
+            return Ok(false);
+        }
+    }
     let mut select = Statement::<Nullable<Jsonb>>::new(
         "select to_jsonb(f) from public.follows f where f.direction = 'out' and f.state <> 'rejected' and f.actor_id = ",
     );
@@ -38,12 +53,13 @@ pub async fn on_moved(tx: &mut Tx, heard: &Incoming) -> Result<Applied> {
         let Some(me) = actors::by_id(tx, id).await? else {
             continue;
         };
-        let is_asked = follows::between(tx, me.id, new.id, "out").await?.is_some();
+        // Who followed the old account of his own follows nobody instead.
+        let is_asked =
+            me.id == new.id || follows::between(tx, me.id, new.id, "out").await?.is_some();
         if !is_asked && !blocks::is_between(tx, me.id, new.id).await? {
-            follows::ask(tx, &me, &new).await?;
+            follows::begin(tx, &me, new).await?;
         }
-        follows::end(tx, &follow, &old).await?;
+        follows::end(tx, &follow, old).await?;
     }
-    // What is known of the actor himself is written by others.
-    Ok(Applied::NotMine)
+    Ok(true)
 }

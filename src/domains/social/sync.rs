@@ -23,7 +23,8 @@ use crate::node::work::{Attempt, Job};
 const HEADS: Duration = Duration::from_secs(20);
 const DIGESTS: Duration = Duration::from_secs(10 * 60);
 
-struct Heads(Cache<String, i64>);
+/// The lowest and the highest one that was noted.
+struct Heads(Cache<String, (i64, i64)>);
 struct Digests(Cache<String, ()>);
 
 fn remembered<T: Clone + Send + Sync + 'static>(lasts: Duration) -> Cache<String, T> {
@@ -56,16 +57,21 @@ async fn note_head(node: &Node, actor: &str, head: i64) -> Result<()> {
     };
     let heads = node.part(|_| Heads(remembered(HEADS)));
     // What is no news is not written again; a higher one is, however soon it comes.
-    if heads.0.get(&host).is_some_and(|noted| noted >= head) {
+    let (lowest, highest) = heads.0.get(&host).unwrap_or((head, i64::MIN));
+    if (lowest..=highest).contains(&head) {
         return Ok(());
     }
-    heads.0.insert(host.clone(), head);
+    let noted = (lowest.min(head), highest.max(head));
+    heads.0.insert(host.clone(), noted);
+    // One that is behind what was read of the feed is that of a restored backup.
     let mut update = Statement::<SqlUuid>::new("update public.ap_hosts set head_seen = ");
     update
         .bind(Bind::Int(head))
-        .sql(" where is_hub and coalesce(head_seen, 0) < ")
+        .sql(" where is_hub and (coalesce(head_seen, 0) < ")
         .bind(Bind::Int(head))
-        .sql(" and host = ")
+        .sql(" or cursor_in > ")
+        .bind(Bind::Int(head))
+        .sql(") and host = ")
         .text(host)
         .sql(" returning id");
     Tx::once(&node.db, &Caller::Hub, update)

@@ -84,16 +84,17 @@ async fn deleted(tx: &mut Tx, id: Uuid) -> Result<bool> {
     .await
 }
 
-/// Whether a move may be believed (S-42): its target names the one who moves, is nobody here, has not moved on itself, and
-/// this is not one move of many.
+/// Whether a move may be believed (S-42): its target, of whatever server, names the one who moves and has not moved on
+/// itself, and this is not one move of many. Who moves to this very hub has to be named by the account here.
 async fn moves(node: &Node, tx: &mut Tx, heard: &Incoming) -> Result<Option<Applied>> {
     let refused = |reason| Ok(Some(Applied::Refused(reason)));
     let Some(target) = heard.activity.get("target").and_then(vocab::id) else {
         return refused("no_target");
     };
-    if policy::is_ours(node, target) || target == heard.author.uri {
-        return refused("moves_here");
+    if target == heard.author.uri {
+        return refused("moves_nowhere");
     }
+    let is_here = policy::is_ours(node, target);
     let (target, author) = (target.to_owned(), heard.author.clone());
     type Row = (Bool, Bool, Bool, Bool);
     let found: Vec<(bool, bool, bool, bool)> = tx
@@ -101,8 +102,8 @@ async fn moves(node: &Node, tx: &mut Tx, heard: &Incoming) -> Result<Option<Appl
             let mut ask = Statement::<Row>::new("select ");
             ask.text(&author.uri)
                 .sql(
-                    " = any (t.also_known_as), t.moved_to is not null or t.deleted_at is not null or t.kind is not null, \
-                     t.last_fetched_at > now() - interval '5 minutes', \
+                    " = any (t.also_known_as), t.moved_to is not null or t.deleted_at is not null or t.suspended_at is not null, \
+                     t.kind is not null or coalesce(t.last_fetched_at > now() - interval '5 minutes', false), \
                      coalesce(a.moved_at > now() - interval '7 days', false) \
                      from public.ap_actors a, public.ap_actors t where a.id = ",
                 )
@@ -113,6 +114,7 @@ async fn moves(node: &Node, tx: &mut Tx, heard: &Incoming) -> Result<Option<Appl
         })
         .await?;
     match found.into_iter().next() {
+        None if is_here => refused("target_not_to_be_had"),
         // As he is now, not as he once was.
         None | Some((_, _, false, _)) if !heard.missing.contains(&target) => {
             Ok(Some(Applied::Needs(target)))

@@ -9,6 +9,7 @@ use super::told::{changed, go, tell_changed};
 use super::{BEHIND, find, named, settle, speaker};
 use crate::base::{Error, Result};
 use crate::db::{Bind, Statement, Tx};
+use crate::domains::social::moves;
 use crate::fed::outbox::{self, Outgoing};
 use crate::fed::{actors, keys};
 
@@ -294,5 +295,9 @@ pub async fn move_away(tx: &mut Tx, input: MoveAway) -> Result<Value> {
         is_private: false,
     };
     outbox::publish(tx, outgoing).await?;
+    // Nothing is sent to those of this hub.
+    if let Some(old) = super::by_id(tx, actor.id).await? {
+        moves::follow_along(tx, &old, &target).await?;
+    }
     Ok(json!({ "id": actor.id, "moved_to": target.uri }))
 }
