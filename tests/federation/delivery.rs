@@ -2,6 +2,7 @@
 
 mod answers;
 mod faults;
+mod queue;
 mod speaker;
 
 use speaker::Speaker;

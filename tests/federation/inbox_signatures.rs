@@ -102,7 +102,7 @@ fn refused(told: &Told, status: u16, reason: &str) {
 }
 
 #[tokio::test]
-async fn s_01_to_s_07_what_is_not_signed_as_it_must_be_leaves_no_row() {
+async fn s_01_to_s_07_r_23_what_is_not_signed_as_it_must_be_leaves_no_row() {
     let (hub, bob, _peers, ann) = rig(&[]).await;
     let follow = ann.activity("Follow", json!({ "object": bob.actor }));
     let letter = || Letter::new(&hub, &ann, &follow);

@@ -66,6 +66,12 @@ language sql stable set search_path = pg_catalog, public, hub as $$
         where a.id = $2 and a.kind is not null and a.deleted_at is null and r.account = person)
 $$;
 
+-- Names that stand for the hub itself or for an address of it, in whatever case and spelling (S-51).
+create or replace function hub.is_reserved_handle(name text) returns boolean
+language sql immutable set search_path = pg_catalog, hub as $$
+    select coalesce(hub.actor_handle(name) = any ('{admin,administrator,root,api,inbox,outbox,actor,hub,support,help,postmaster,webmaster,abuse,security,moderator,system,well_known,nodeinfo}'::text[]), false)
+$$;
+
 -- A name for an actor: the one wanted, or that with a number behind it.
 create or replace function hub.free_handle(wanted text) returns text
 language plpgsql stable set search_path = pg_catalog, public, hub as $$
@@ -74,7 +80,7 @@ declare
     name text := base;
     number int := 1;
 begin
-    while name = any ('{admin,administrator,root,api,inbox,outbox,actor,hub,support,help,postmaster,webmaster,abuse,security,moderator,system,well_known,nodeinfo}'::text[])
+    while hub.is_reserved_handle(name)
         or hub.handle_is_taken(name)
     loop
         number := number + 1;
@@ -203,4 +209,4 @@ language sql stable security definer set search_path = pg_catalog, public, hub a
 $$;
 grant execute on function hub.remote_actor(), hub.remote_follows(uuid, uuid), hub.remote_is_named(uuid) to anon, authenticated, service_role;
 grant execute on function hub.who_runs(text, uuid), hub.speaks_for(uuid, uuid), hub.actor_subject(text, uuid), hub.settle_actor(text, uuid, text, boolean, text), hub.free_handle(text),
-    hub.handle_is_taken(text), hub.actor_handle(text), hub.actors_changed(), hub.actor_keys_changed() to service_role;
+    hub.handle_is_taken(text), hub.is_reserved_handle(text), hub.actor_handle(text), hub.actors_changed(), hub.actor_keys_changed() to service_role;

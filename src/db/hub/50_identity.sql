@@ -131,12 +131,14 @@ language sql immutable as $$
     select sha256(convert_to(lower(handle), 'UTF8'))
 $$;
 
--- A name that was somebody's is answered like one that is somebody's.
+-- A name that was somebody's, or that stands for the hub itself, is answered like one that is somebody's. Who has such a name
+-- from before keeps it.
 create or replace function hub.users_keep_handle() returns trigger
 language plpgsql security definer set search_path = pg_catalog, hub as $$
 begin
     if exists (select from hub.taken_handles t where t.handle_hash = hub.handle_hash(new.handle)
         and t.id_hash <> sha256(convert_to(new.id::text, 'UTF8')))
+        or hub.is_reserved_handle(new.handle) and (tg_op = 'INSERT' or new.handle is distinct from old.handle)
     then
         raise exception using errcode = '23505', schema = 'public', table = 'users', constraint = 'users_handle_idx',
             message = 'duplicate key value violates unique constraint "users_handle_idx"',
