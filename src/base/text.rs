@@ -63,9 +63,58 @@ static CLEANER: LazyLock<Builder<'static>> = LazyLock::new(|| {
     cleaner
 });
 
-/// Foreign HTML, with nothing left in it that acts.
+/// More marks than a text of somebody's has, and what reading them may cost at most: marks that are open are opened again in
+/// each block, and looked through for each end (S-84).
+const MOST_MARKS: usize = 10_000;
+const MOST_COST: usize = 1_000_000;
+
+/// Without attributes no more than three of each of these are opened again.
+const REOPENED: &[&str] = &[
+    "a", "b", "big", "code", "em", "font", "i", "nobr", "s", "small", "strike", "strong", "tt", "u",
+];
+
+/// Foreign HTML, with nothing left in it that acts. What is nothing but marks is taken for text without any.
 pub fn clean(html: &str) -> String {
-    CLEANER.clean(html).to_string()
+    match is_dear(html) {
+        true => format!("<p>{}</p>", escaped(&unmarked(html)).replace('\n', "<br>")),
+        false => CLEANER.clean(html).to_string(),
+    }
+}
+
+/// Whether reading it would take out of all proportion longer than it is long. Whatever looks like a mark counts as one, so
+/// that nothing hides one.
+fn is_dear(html: &str) -> bool {
+    let (mut marks, mut reopened) = (0_usize, 3 * REOPENED.len());
+    for part in html.split('<').skip(1) {
+        let name = part.strip_prefix('/').unwrap_or(part);
+        if !name.starts_with(|c: char| c.is_ascii_alphabetic()) {
+            continue;
+        }
+        marks += 1;
+        let end = name.find(|c: char| !c.is_ascii_alphanumeric());
+        let (name, rest) = name.split_at(end.unwrap_or(name.len()));
+        let is_bare = rest.starts_with('>');
+        if !is_bare && REOPENED.iter().any(|tag| name.eq_ignore_ascii_case(tag)) {
+            reopened += 1;
+        }
+    }
+    marks > MOST_MARKS || marks * reopened > MOST_COST
+}
+
+/// A text without its marks, in one pass; blocks and breaks end a line.
+fn unmarked(html: &str) -> String {
+    let mut parts = html.split('<');
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (mark, rest) = part.split_once('>').unwrap_or((part, ""));
+        let name = mark.trim_start_matches('/').to_ascii_lowercase();
+        let ends_line = ["p", "br", "li", "div", "h", "tr", "blockquote"];
+        if ends_line.iter().any(|tag| name.starts_with(tag)) && !text.ends_with('\n') {
+            text.push('\n');
+        }
+        text.push_str(rest);
+    }
+    unescaped(&text).trim().to_owned()
 }
 
 /// Markdown as safe HTML.
@@ -108,6 +157,9 @@ pub fn escaped(text: &str) -> String {
 
 /// What HTML says, without marks: blocks and breaks become line ends.
 pub fn plain(html: &str) -> String {
+    if is_dear(html) {
+        return unmarked(html);
+    }
     static BARE: LazyLock<Builder<'static>> = LazyLock::new(|| {
         let mut bare = Builder::empty();
         bare.clean_content_tags(["script", "style"].into_iter().collect());
@@ -200,6 +252,49 @@ pub fn excerpt(text: &str, most: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn s_84_nothing_but_marks_is_read_as_text() {
+        let many = |part: &str| part.repeat(900_000 / part.len());
+        let mut open: String = (0..200).map(|n| format!("<b id={n}>")).collect();
+        open += &many("<p>x");
+        for bad in [
+            many("<b><i>"),
+            many("<ul>"),
+            many("<b a=1></b>"),
+            many("<table><tr>"),
+            many("<b a=1><table></b></table>"),
+            many("</p></div></x>"),
+            many("<a href='https://a.example'>x"),
+            open,
+        ] {
+            let began = std::time::Instant::now();
+            for told in [clean(&bad), html(&bad), plain(&bad)] {
+                assert!(told.len() <= bad.len() * 2);
+                assert!(!told.contains("<b"), "{}", excerpt(&told, 80));
+            }
+            // Ten times as long as a build for use takes, and more.
+            assert!(
+                began.elapsed() < std::time::Duration::from_secs(8),
+                "{}",
+                excerpt(&bad, 80)
+            );
+        }
+        // It is the text that is left, and nothing of it acts.
+        let loud = format!(
+            "<p>One &amp; two</p><p>three<script>four</script>{}",
+            many("<b>")
+        );
+        assert_eq!(plain(&loud), "One & two\nthreefour");
+        assert_eq!(clean(&loud), "<p>One &amp; two<br>threefour</p>");
+        let sly = format!("&lt;script&gt;x&lt;/script&gt;{}", many("<i>"));
+        assert_eq!(clean(&sly), "<p>&lt;script&gt;x&lt;/script&gt;</p>");
+        // Long texts of people keep their marks.
+        let long =
+            "<p>Some <strong>words</strong> and <a href=\"https://a.example/\">links</a>.</p>"
+                .repeat(300);
+        assert!(clean(&long).contains("<strong>words</strong>"));
+    }
 
     #[test]
     fn s_101_nothing_that_acts_is_left() {

@@ -9,8 +9,8 @@ use crate::support::peer::{Answer, Peers};
 
 /// A million deliveries, of which a hundred thousand wait at a thousand hosts, most of them not due.
 const MANY: &str = "set session_replication_role = replica; \
-    insert into ap_actors (id, uri, type, preferred_username, host, kind) \
-    values ('00000000-0000-7000-8000-0000000000aa', 'https://hub.example/ap/actors/1', 'Person', 's', 'hub.example', 'user'); \
+    insert into ap_actors (id, uri, type, preferred_username, host, kind, row_id) \
+    values ('00000000-0000-7000-8000-0000000000aa', 'https://hub.example/ap/actors/1', 'Person', 's', 'hub.example', 'user', hub.uuid_v7()); \
     insert into ap_activities (id, uri, actor_id, type, body) \
     values ('00000000-0000-7000-8000-0000000000bb', 'https://hub.example/ap/activities/1', '00000000-0000-7000-8000-0000000000aa', 'Create', '{}'); \
     insert into ap_deliveries (activity_id, seq, host, inbox_url, lane, state, attempts, next_at, ended_at, created_at) \
@@ -27,7 +27,7 @@ async fn r_28_a_million_deliveries_are_claimed_as_fast_as_a_few_and_forgotten() 
     let admin = database.admin().await;
     admin.batch_execute(MANY).await.unwrap();
     admin
-        .batch_execute("vacuum analyze ap_deliveries; vacuum analyze ap_hosts")
+        .batch_execute("vacuum analyze ap_deliveries")
         .await
         .unwrap();
 
