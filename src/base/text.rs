@@ -68,6 +68,9 @@ static CLEANER: LazyLock<Builder<'static>> = LazyLock::new(|| {
 const MOST_MARKS: usize = 10_000;
 const MOST_COST: usize = 1_000_000;
 
+/// For each reference to a character the text before it is gone through once more.
+const MOST_REFERENCES: usize = 5_000;
+
 /// Without attributes no more than three of each of these are opened again.
 const REOPENED: &[&str] = &[
     "a", "b", "big", "code", "em", "font", "i", "nobr", "s", "small", "strike", "strong", "tt", "u",
@@ -98,7 +101,8 @@ fn is_dear(html: &str) -> bool {
             reopened += 1;
         }
     }
-    marks > MOST_MARKS || marks * reopened > MOST_COST
+    let references = html.bytes().filter(|byte| *byte == b'&').count();
+    marks > MOST_MARKS || marks * reopened > MOST_COST || references > MOST_REFERENCES
 }
 
 /// A text without its marks, in one pass; blocks and breaks end a line.
@@ -266,6 +270,9 @@ mod tests {
             many("<b a=1><table></b></table>"),
             many("</p></div></x>"),
             many("<a href='https://a.example'>x"),
+            many("&#"),
+            many("&amp"),
+            many("<p>&amp;"),
             open,
         ] {
             let began = std::time::Instant::now();
