@@ -306,3 +306,43 @@ async fn what_others_pass_on_counts_as_its_origin_shows_it() {
     assert_eq!(state(&hub, other["id"].as_str().unwrap()).await, None);
     assert_eq!(state(&hub, follow["id"].as_str().unwrap()).await, None);
 }
+
+#[tokio::test]
+async fn s_35_nobody_takes_back_anothers_like_in_his_own_name_nor_answers_for_another() {
+    let (hub, bob, peers, ann) = rig(&[]).await;
+    let (mate, eve) = (
+        peers.peer("p1.peer.test").person("mate"),
+        peers.peer("p2.peer.test").person("eve"),
+    );
+    let post = hub.posts(&bob, json!({ "content": "Mine" })).await;
+    let url = hub.url_of(&post).await;
+    let like = ann.activity("Like", json!({ "object": url }));
+    assert_eq!(comes_to(&hub, &ann, &like).await, "done");
+    // The id is another's, the name in it one's own.
+    for thief in [&mate, &eve] {
+        let inner = json!({ "type": "Like", "id": like["id"], "actor": thief.id, "object": url });
+        let undo = thief.activity("Undo", json!({ "object": inner }));
+        let came = comes_to(&hub, thief, &undo).await;
+        assert!(!came.starts_with("done"), "{came}");
+    }
+    hub.counts("select count(*) from reactions where direction = 'in'", 1)
+        .await;
+
+    // Who was not asked does not answer: neither his neighbour nor anybody else.
+    hub.rpc(&bob.person, "follows_request", json!({ "actor": ann.id }))
+        .await;
+    let asked = ann.peer.wait("Follow", 1).await.remove(0).json;
+    for other in [&mate, &eve] {
+        for object in [asked["id"].clone(), asked.clone()] {
+            for word in ["Accept", "Reject"] {
+                let answer = other.activity(word, json!({ "object": object }));
+                let came = comes_to(&hub, other, &answer).await;
+                assert!(!came.starts_with("done"), "{word}: {came}");
+            }
+        }
+    }
+    let pending = "select count(*) from follows where direction = 'out' and state = 'pending'";
+    assert_eq!(hub.count(pending).await, 1);
+    let accept = ann.activity("Accept", json!({ "object": asked["id"] }));
+    assert_eq!(comes_to(&hub, &ann, &accept).await, "done");
+}

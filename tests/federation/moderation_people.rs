@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::{followed_by, rig};
 use crate::inbox::ended;
+use crate::support::peer::Answer;
 
 #[tokio::test]
 async fn s_154_a_block_ends_everything_between_two() {
@@ -268,4 +269,38 @@ async fn who_is_muted_is_not_heard_and_never_learns_of_it() {
         .unwrap();
     assert!(gone.status().is_success());
     assert_eq!(peer.posts().len(), 0, "{:?}", peer.posts());
+}
+
+#[tokio::test]
+async fn s_152_what_is_in_hand_already_is_not_sent_after_a_block() {
+    let (hub, bob, founder, peers) = rig(&["evil.test", "fine.test"], &[]).await;
+    let evil = peers.peer("evil.test");
+    let (mallory, ann) = (
+        evil.person("mallory"),
+        peers.peer("fine.test").person("ann"),
+    );
+    followed_by(&hub, &mallory, &bob).await;
+    followed_by(&hub, &ann, &bob).await;
+    evil.wait("Accept", 1).await;
+    // Whoever takes his time has many letters wait for him in the memory of the process.
+    evil.plan([Answer::status(202).after(std::time::Duration::from_millis(3_500))]);
+    for n in 0..30 {
+        hub.posts(&bob, json!({ "content": format!("News {n}") }))
+            .await;
+    }
+    evil.wait("Create", 1).await;
+    let rule = json!({ "domain": "evil.test", "policy": "block" });
+    hub.rpc(&founder, "hosts_set_policy", rule).await;
+    let at_the_block = evil.posts().len();
+
+    // What was on its way arrives; nothing else does.
+    tokio::time::sleep(std::time::Duration::from_secs(14)).await;
+    let came = evil.posts().len() - at_the_block;
+    assert!(came <= 2, "{came} came after the block");
+    hub.counts(
+        "select count(*) from ap_deliveries where host like 'evil%' and state = 'waiting'",
+        0,
+    )
+    .await;
+    peers.peer("fine.test").wait("Create", 30).await;
 }
