@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::rc::Rc;
 use std::sync::{Arc, Barrier};
 use std::time::Instant;
 
@@ -35,8 +36,8 @@ pub struct Load<'a> {
 
 struct Sender {
     uri: String,
-    rsa: PrivateKey,
-    ed25519: PrivateKey,
+    rsa: Rc<PrivateKey>,
+    ed25519: Rc<PrivateKey>,
 }
 
 /// Make senders: their private keys into a file, the rest is printed.
@@ -161,8 +162,12 @@ pub fn run(file: &str, load: &Load<'_>) {
 fn read(file: &str) -> Vec<Sender> {
     let kept: Vec<BTreeMap<String, String>> =
         serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
-    let key = |algorithm, text: &str| {
-        PrivateKey::from_pkcs8(algorithm, &STANDARD.decode(text).unwrap()).unwrap()
+    // Many may share one.
+    let mut known: BTreeMap<String, Rc<PrivateKey>> = BTreeMap::new();
+    let mut key = |algorithm, text: &str| {
+        let read =
+            || Rc::new(PrivateKey::from_pkcs8(algorithm, &STANDARD.decode(text).unwrap()).unwrap());
+        known.entry(text.to_owned()).or_insert_with(read).clone()
     };
     kept.iter()
         .map(|one| Sender {

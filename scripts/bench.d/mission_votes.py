@@ -29,7 +29,6 @@ def run(bench):
     rig = bench.part("federation_inbox").Rig(bench, 3)
     try:
         hub = rig.hub
-        hub.url = rig.url
         headers, _ = hub.person("steward")
         dao = bench.ask(hub.url, "POST", "/rest/v1/daos?select=id", {**headers, "Prefer": "return=representation"}, {"name": "Bikes", "slug": "bikes"})[0]["id"]
         group = hub.until(f"select uri from ap_actors where kind = 'dao' and row_id = '{dao}'")
