@@ -34,8 +34,10 @@ def run(bench):
         b.until(f"select count(*) from follows f join ap_actors o on o.id = f.actor_id where o.uri = '{her_actor}' and f.state = 'accepted'", 1)
         kinds = [{"exchange_type": "gift", "quantity": 1, "unit": "one"}, {"exchange_type": "time_banking", "quantity": 1, "unit": "hour"}]
         rows = [{"decl_type": "offer", "title": f"Number {n}", **kinds[n % 2]} for n in range(count)]
-        declared = bench.ask(a.url, "POST", "/rest/v1/declarations?select=federated_ap_id", {**alice, "Prefer": "return=representation"}, rows)
-        uris = [row["federated_ap_id"] for row in declared]
+        uris = []
+        for at in range(0, count, 10):
+            declared = bench.ask(a.url, "POST", "/rest/v1/declarations?select=federated_ap_id", {**alice, "Prefer": "return=representation"}, rows[at:at + 10])
+            uris += [row["federated_ap_id"] for row in declared]
         b.until("select count(*) from declarations where origin_actor_id is not null", count, 1)
         quiet(a), quiet(b)
         time.sleep(3)
