@@ -1,3 +1,5 @@
+drop index listings_condition_newest_idx;
+drop index listings_price_type_newest_idx;
 drop index listings_origin_actor_id_newest_idx;
 create index listings_origin_actor_id_idx on listings (origin_actor_id);
 drop index listings_price_minor_idx;

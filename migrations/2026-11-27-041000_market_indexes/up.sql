@@ -10,3 +10,6 @@ create index listings_type_price_idx on listings (listing_type, price_currency, 
 create index listings_price_minor_idx on listings (price_minor);
 drop index listings_origin_actor_id_idx;
 create index listings_origin_actor_id_newest_idx on listings (origin_actor_id, published_at desc, id desc);
+-- What is given away and what is in a rare condition is little.
+create index listings_price_type_newest_idx on listings (price_type, published_at desc, id desc);
+create index listings_condition_newest_idx on listings (condition, published_at desc, id desc);
