@@ -461,7 +461,7 @@ async fn many_clicks_at_once_are_counted_as_one_by_one() {
         );
     }
     // Of ten members two said Maybe, which is nothing; of the others three each say yes and no.
-    let tally = "select yes || ' ' || no || ' ' || abstain || ' ' || advisory_yes || advisory_no || advisory_abstain from hub.tallies";
+    let tally = "select trim_scale(yes) || ' ' || trim_scale(no) || ' ' || trim_scale(abstain) || ' ' || advisory_yes || advisory_no || advisory_abstain from hub.tallies";
     assert_eq!(hub.text(tally).await.unwrap(), "3 3 2 001");
     let told =
         "select string_agg(choice || ' ' || ballot_index, ',' order by ballot_index) from votes";
