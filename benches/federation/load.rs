@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::rc::Rc;
 use std::sync::{Arc, Barrier};
 use std::time::Instant;
 
@@ -30,12 +31,14 @@ pub struct Load<'a> {
     pub mode: &'a str,
     /// The number of the first note.
     pub from: usize,
+    /// They vote on this question of this DAO, each once, instead of writing notes.
+    pub question: Option<(&'a str, &'a str)>,
 }
 
 struct Sender {
     uri: String,
-    rsa: PrivateKey,
-    ed25519: PrivateKey,
+    rsa: Rc<PrivateKey>,
+    ed25519: Rc<PrivateKey>,
 }
 
 /// Make senders: their private keys into a file, the rest is printed.
@@ -53,6 +56,41 @@ pub fn senders(file: &str, count: usize) {
     }
     std::fs::write(file, json!(kept).to_string()).unwrap();
     println!("{}", json!(shown));
+}
+
+/// Make senders who share one key, as many actors of a test must; their private keys into a file, the public ones are printed.
+pub fn voters(file: &str, count: usize) {
+    let rsa = PrivateKey::generate(Algorithm::Rsa).unwrap();
+    let ed25519 = PrivateKey::generate(Algorithm::Ed25519).unwrap();
+    let kept: Vec<Value> = (0..count)
+        .map(|n| {
+            json!({
+                "uri": format!("http://s{}.peer.test/v/{n}", n % 50),
+                "rsa": STANDARD.encode(rsa.to_pkcs8().as_slice()), "ed25519": STANDARD.encode(ed25519.to_pkcs8().as_slice()),
+            })
+        })
+        .collect();
+    std::fs::write(file, json!(kept).to_string()).unwrap();
+    println!(
+        "{}",
+        json!({ "rsa": rsa.public().to_pem(), "ed25519": ed25519.public().to_multibase() })
+    );
+}
+
+/// A click in a poll, as Mastodon sends it: of ten people six say yes, three no, and one abstains.
+fn vote(sender: &str, number: usize, question: &str, dao: &str) -> Value {
+    let id = format!("{sender}#votes/{number}");
+    let name = match number % 10 {
+        0..6 => "Yes",
+        6..9 => "No",
+        _ => "Abstain",
+    };
+    json!({
+        "@context": vocab::context(),
+        "type": "Create", "id": format!("{id}/activity"), "actor": sender, "to": dao,
+        "published": Utc::now().format("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        "object": { "type": "Note", "id": id, "name": name, "attributedTo": sender, "to": dao, "inReplyTo": question },
+    })
 }
 
 /// A note of somebody's to his followers, as servers send it; perhaps it names somebody here.
@@ -81,7 +119,7 @@ pub fn run(file: &str, load: &Load<'_>) {
     let host = inbox.host_str().unwrap();
     let mut queues: Vec<Vec<Vec<u8>>> = vec![Vec::new(); load.connections];
     for n in 0..load.count {
-        let sender = &senders[n % senders.len()];
+        let sender = &senders[(load.from + n) % senders.len()];
         let request = request(sender, load, n, &inbox, host, &reader);
         queues[n % load.connections].push(request);
     }
@@ -127,8 +165,12 @@ pub fn run(file: &str, load: &Load<'_>) {
 fn read(file: &str) -> Vec<Sender> {
     let kept: Vec<BTreeMap<String, String>> =
         serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
-    let key = |algorithm, text: &str| {
-        PrivateKey::from_pkcs8(algorithm, &STANDARD.decode(text).unwrap()).unwrap()
+    // Many may share one.
+    let mut known: BTreeMap<String, Rc<PrivateKey>> = BTreeMap::new();
+    let mut key = |algorithm, text: &str| {
+        let read =
+            || Rc::new(PrivateKey::from_pkcs8(algorithm, &STANDARD.decode(text).unwrap()).unwrap());
+        known.entry(text.to_owned()).or_insert_with(read).clone()
     };
     kept.iter()
         .map(|one| Sender {
@@ -149,7 +191,10 @@ fn request(
     reader: &str,
 ) -> Vec<u8> {
     let named = (load.mode == "named").then_some(reader);
-    let mut activity = note(&sender.uri, load.from + n, named);
+    let mut activity = match load.question {
+        Some((question, dao)) => vote(&sender.uri, load.from + n, question, dao),
+        None => note(&sender.uri, load.from + n, named),
+    };
     if matches!(load.mode, "both" | "proof") {
         let key = format!("{}#ed25519-key", sender.uri);
         proof::prove(&mut activity, &key, &sender.ed25519, Utc::now()).unwrap();

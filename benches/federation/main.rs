@@ -1,4 +1,4 @@
-//! What `scripts/bench federation` needs from the library: what signatures take here, somebody who says things, and many
+//! What `scripts/bench federation` and `scripts/bench mission` need from the library: what signatures take here, somebody who says things, and many
 //! senders who say things to the hub, from a process of their own.
 #![allow(
     clippy::unwrap_used,
@@ -34,7 +34,18 @@ fn main() {
     match words.as_slice() {
         ["units"] => units::print(),
         ["senders", file, count] => load::senders(file, count.parse().unwrap()),
-        ["load", file, url, hub, count, connections, mode, from] => {
+        ["voters", file, count] => load::voters(file, count.parse().unwrap()),
+        [
+            "load",
+            file,
+            url,
+            hub,
+            count,
+            connections,
+            mode,
+            from,
+            question @ ..,
+        ] => {
             let load = load::Load {
                 url,
                 hub,
@@ -42,6 +53,10 @@ fn main() {
                 connections: connections.parse().unwrap(),
                 mode,
                 from: from.parse().unwrap(),
+                question: match question {
+                    [question, dao] => Some((*question, *dao)),
+                    _ => None,
+                },
             };
             load::run(file, &load);
         }
@@ -55,8 +70,8 @@ fn main() {
             );
         }
         _ => panic!(
-            "units | publish DATA_DIR DATABASE_URL PUBLIC_URL POSTS FROM | senders FILE COUNT | \
-             load FILE URL HUB COUNT CONNECTIONS signed|named|both|proof|forged|tampered FROM"
+            "units | publish DATA_DIR DATABASE_URL PUBLIC_URL POSTS FROM | senders FILE COUNT | voters FILE COUNT | \
+             load FILE URL HUB COUNT CONNECTIONS signed|named|both|proof|forged|tampered FROM [QUESTION DAO]"
         ),
     }
 }

@@ -9,7 +9,7 @@ HUB = "http://a.hub.test"
 
 
 class Rig:
-    def __init__(self, bench):
+    def __init__(self, bench, rest=30):
         self.bench = bench
         names = ",".join(f"s{n}.peer.test=127.0.0.1" for n in range(SENDERS))
         with socket.socket() as free:
@@ -18,7 +18,7 @@ class Rig:
         # It says the address that others know; the load goes where it listens.
         self.url = f"http://{bind}"
         self.hub = bench.Hub({"MADE_OPEN_BIND": bind, "MADE_OPEN_ALLOW_PRIVATE_PEERS": "on", "MADE_OPEN_PUBLIC_URL": HUB, "MADE_OPEN_TEST_RESOLVE": names})
-        time.sleep(30)
+        time.sleep(rest)
         self.at_rest = bench.resident(self.hub.process.pid)
         self.file = f"{self.hub.scratch}/senders.json"
         known = bench.tool("senders", self.file, str(SENDERS))

@@ -236,6 +236,8 @@ async fn config(node: &Node) -> Result<Data<Db>> {
     let kept: Arc<Config> = node.part(|_| Config(OnceCell::new()));
     let made = kept.0.get_or_try_init(async || {
         let url = node.db.hub().address()?;
+        // The crate makes a client of its own first, which nobody uses: without a provider it would end the process.
+        drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
         FederationConfig::builder()
             .domain(trust::host_key(url))
             .app_data(node.db.clone())

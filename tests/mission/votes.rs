@@ -7,6 +7,9 @@ use crate::daos::{Dao, found, is_proved, joins, members};
 use crate::support::hubs::{Hub, Member};
 use crate::support::peer::{Actor, Peers};
 
+/// Who holds this applies what came in, as `src/fed/apply/rows.rs` has it.
+const TURN: i64 = 7_310_001;
+
 /// What became of an activity.
 pub async fn ended(hub: &Hub, id: &str) -> String {
     hub.until(&format!("{id} ends"), async || {
@@ -401,4 +404,77 @@ async fn s_45_no_vote_counts_twice_late_or_from_outside() {
         .find(|it| it.json["object"] == vote["id"])
         .unwrap();
     assert_eq!(receipt.json["result"]["mo:kind"], "mo:VoteReceipt");
+}
+
+#[tokio::test]
+async fn many_clicks_at_once_are_counted_as_one_by_one() {
+    let peers = Peers::start(&["p1.peer.test"]);
+    let hub = Hub::start("a", &peers.resolve(), &[]).await;
+    let ann = hub.member("ann").await;
+    let dao = found(&hub, &ann, "Bikes", json!({ "membership": "open" })).await;
+    let peer = peers.peer("p1.peer.test");
+    let people: Vec<Actor> = (0..12).map(|n| peer.person(&format!("m{n}"))).collect();
+    // The last two are no members.
+    for who in &people[..10] {
+        let join = who.activity("Join", json!({ "object": dao.uri }));
+        assert_eq!(sends(&hub, who, &join).await, "done");
+    }
+    let asked = asks(&hub, &ann, &dao, "Paint it", json!({})).await;
+    let uri = asked["uri"].as_str().unwrap();
+
+    // While somebody else has the turn, they gather.
+    let admin = hub.hub.database.admin().await;
+    admin
+        .batch_execute(&format!("select pg_advisory_lock({TURN})"))
+        .await
+        .unwrap();
+    let mut said = Vec::new();
+    for (n, who) in people.iter().enumerate() {
+        let name = ["Yes", "No", "Abstain", "Maybe"][n % 4];
+        said.push((who, click(who, uri, &dao.uri, name)));
+    }
+    // One clicks twice, and one click comes in two activities.
+    said.push((&people[0], click(&people[0], uri, &dao.uri, "No")));
+    let mut again = said[1].1.clone();
+    again["id"] = json!(format!("{}/again", again["id"].as_str().unwrap()));
+    said.push((&people[1], again));
+    for (who, vote) in &said {
+        let told = who.send(&hub.shared_inbox(), vote).await;
+        assert_eq!(told.status, 202, "{}", told.body);
+    }
+    hub.counts(
+        "select count(*) from ap_received where state = 'waiting'",
+        14,
+    )
+    .await;
+    admin
+        .batch_execute(&format!("select pg_advisory_unlock({TURN})"))
+        .await
+        .unwrap();
+
+    for (n, (_, vote)) in said.iter().enumerate() {
+        let wanted = if n == 13 { "repeated" } else { "done" };
+        assert_eq!(
+            ended(&hub, vote["id"].as_str().unwrap()).await,
+            wanted,
+            "{n}"
+        );
+    }
+    // Of ten members two said Maybe, which is nothing; of the others three each say yes and no.
+    let tally = "select trim_scale(yes) || ' ' || trim_scale(no) || ' ' || trim_scale(abstain) || ' ' || advisory_yes || advisory_no || advisory_abstain from hub.tallies";
+    assert_eq!(hub.text(tally).await.unwrap(), "3 3 2 001");
+    let told =
+        "select string_agg(choice || ' ' || ballot_index, ',' order by ballot_index) from votes";
+    assert_eq!(
+        hub.text(told).await.unwrap(),
+        "yes 1,no 2,abstain 3,yes 4,no 5,abstain 6,yes 7,no 8"
+    );
+    // The log names who it was.
+    for who in &people[..3] {
+        let named = format!(
+            "select count(*) from audit_log l join votes v on v.id::text = l.resource_id::text where l.actor_id = '{}'",
+            who.id
+        );
+        hub.counts(&named, 1).await;
+    }
 }

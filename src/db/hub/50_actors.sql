@@ -61,9 +61,18 @@ $$;
 
 -- Whether an account may speak for an actor of this hub.
 create or replace function hub.speaks_for(person uuid, actor uuid) returns boolean
-language sql stable set search_path = pg_catalog, public, hub as $$
-    select exists (select from public.ap_actors a cross join lateral hub.who_runs(a.kind, a.row_id) r
-        where a.id = $2 and a.kind is not null and a.deleted_at is null and r.account = person)
+language plpgsql stable set search_path = pg_catalog, public, hub as $$
+declare
+    it record;
+begin
+    select a.kind, a.row_id into it from public.ap_actors a where a.id = actor and a.kind is not null and a.deleted_at is null;
+    if not found then
+        return false;
+    elsif it.kind = 'user' then
+        return it.row_id is not distinct from person and person is not null;
+    end if;
+    return exists (select from hub.who_runs(it.kind, it.row_id) r where r.account = person);
+end
 $$;
 
 -- Names that stand for the hub itself or for an address of it, in whatever case and spelling (S-51).

@@ -15,7 +15,11 @@ $$;
 -- Keep what a local actor says, and for whom: one delivery per inbox. Gives the number of deliveries.
 create or replace function hub.publish_activity(new_id uuid, new_uri text, speaker uuid, new_type text, about text, new_body text,
     recipients text[], also text[], for_public boolean, for_named_only boolean, new_lane text, signed_by uuid) returns bigint
-language sql volatile set search_path = pg_catalog, hub, public as $$
+language plpgsql set search_path = pg_catalog, hub, public set plan_cache_mode = force_generic_plan as $$
+declare
+    number bigint;
+begin
+    -- To plan this takes longer than to do it: the plan is kept.
     with named as (
         select a.id, a.inbox_url, a.shared_inbox_url from ap_actors a
         where a.uri = any (recipients || also) and a.kind is null and a.suspended_at is null and a.deleted_at is null
@@ -45,8 +49,12 @@ language sql volatile set search_path = pg_catalog, hub, public as $$
         select said.id, said.seq, goes.host, goes.inbox, new_lane, greatest(now(), goes.look_again_at) from said, goes
         returning 1
     )
-    select n.deliveries from (select count(*) as deliveries from put) n
-    left join lateral (select pg_notify('hub_deliveries', '') where n.deliveries > 0) news on true
+    select count(*) into number from put;
+    if number > 0 then
+        perform pg_notify('hub_deliveries', '');
+    end if;
+    return number;
+end
 $$;
 
 -- Take hosts that have something due and are nobody's, and what is due there. A host is its holder's until the lease ends.

@@ -44,7 +44,7 @@ create trigger declarations_bury after delete on public.declarations
 -- Take a declaration of another server: new, or as it is now. p: the columns of the row, and author, by, is_fetched, audience,
 -- updated. Kept is what somebody here follows, what names somebody here, and what was asked for.
 create or replace function hub.take_declaration(p jsonb) returns table (verdict text, id uuid)
-language plpgsql set search_path = pg_catalog, public, hub as $$
+language plpgsql set search_path = pg_catalog, public, hub set plan_cache_mode = force_generic_plan as $$
 #variable_conflict use_column
 declare
     author constant uuid := (p ->> 'author')::uuid;
@@ -104,9 +104,9 @@ $$;
 -- Exchanges -----------------------------------------------------------------------------------------------------------
 
 -- An exchange with what stands behind it, under the locks in the one order that everybody takes them: what it is about, then
--- itself.
+-- itself. Here and below, planning would take longer than the work: plans are kept.
 create or replace function hub.lock_deal(one uuid) returns jsonb
-language plpgsql set search_path = pg_catalog, public, hub as $$
+language plpgsql set search_path = pg_catalog, public, hub set plan_cache_mode = force_generic_plan as $$
 declare
     links record;
 begin
@@ -147,7 +147,7 @@ create trigger exchanges_stay before delete on public.exchanges
 
 -- Keep what stands behind an exchange, all of it, under the lock of its row.
 create or replace function hub.keep_deal(p jsonb) returns void
-language plpgsql set search_path = pg_catalog, public, hub as $$
+language plpgsql set search_path = pg_catalog, public, hub set plan_cache_mode = force_generic_plan as $$
 declare
     d constant hub.deals := jsonb_populate_record(null::hub.deals, p);
 begin
@@ -161,11 +161,11 @@ $$;
 
 -- Set these columns of an exchange and leave the others.
 create or replace function hub.set_exchange(one uuid, p jsonb) returns void
-language plpgsql set search_path = pg_catalog, public, hub as $$
+language plpgsql set search_path = pg_catalog, public, hub set plan_cache_mode = force_generic_plan as $$
 declare
     r public.exchanges;
 begin
-    select (jsonb_populate_record(e, p)).* into r from public.exchanges e where e.id = one;
+    r := (select jsonb_populate_record(e, p) from public.exchanges e where e.id = one);
     update public.exchanges e set status = r.status, reason = r.reason, counter = r.counter, progress = r.progress,
         own_verdict = r.own_verdict, other_verdict = r.other_verdict, accepted_at = r.accepted_at, federated_ap_id = r.federated_ap_id
     where e.id = one;

@@ -4,50 +4,68 @@
 -- The account of a holder. Its limit follows what its community or the hub says now, unless that is exceeded already.
 create or replace function hub.ledger_account(of_kind text, holder uuid, of_unit text, community uuid, hub_limit numeric)
 returns uuid
-language plpgsql set search_path = pg_catalog, public, hub as $$
+language plpgsql set search_path = pg_catalog, public, hub set plan_cache_mode = force_generic_plan as $$
 declare
     allowed numeric;
-    found_id uuid;
+    it record;
+    made uuid;
 begin
     allowed := case
         when of_kind = 'actor' then null
         when of_kind = 'user' and of_unit = 'TIME' then coalesce((select d.time_credit_limit from daos d where d.id = community), hub_limit)
         else 0 end;
-    insert into ledger_accounts (owner_id, dao_id, actor_id, community_dao_id, unit, credit_limit)
-    values (case when of_kind = 'user' then holder end, case when of_kind = 'dao' then holder end,
-        case when of_kind = 'actor' then holder end, community, of_unit, allowed)
-    on conflict (owner_id, dao_id, actor_id, peer_host, community_dao_id, unit)
-        where num_nonnulls(owner_id, dao_id, actor_id, peer_host) = 1 do nothing
-    returning id into found_id;
-    if found_id is null then
-        select a.id into found_id from ledger_accounts a
-        where a.unit = of_unit and a.community_dao_id is not distinct from community
-            and case of_kind when 'user' then a.owner_id when 'dao' then a.dao_id else a.actor_id end = holder;
+    -- Twice: who made it at the same time as this is found afterwards.
+    for n in 1..2 loop
+        select a.id, a.credit_limit into it from ledger_accounts a
+        where (a.owner_id = case when of_kind = 'user' then holder end or a.dao_id = case when of_kind = 'dao' then holder end
+                or a.actor_id = case when of_kind = 'actor' then holder end)
+            and a.unit = of_unit and a.community_dao_id is not distinct from community;
+        exit when found;
+        insert into ledger_accounts (owner_id, dao_id, actor_id, community_dao_id, unit, credit_limit)
+        values (case when of_kind = 'user' then holder end, case when of_kind = 'dao' then holder end,
+            case when of_kind = 'actor' then holder end, community, of_unit, allowed)
+        on conflict (owner_id, dao_id, actor_id, peer_host, community_dao_id, unit)
+            where num_nonnulls(owner_id, dao_id, actor_id, peer_host) = 1 do nothing
+        returning id into made;
+        if made is not null then
+            return made;
+        end if;
+    end loop;
+    if it.credit_limit is distinct from allowed then
         update ledger_accounts a set credit_limit = allowed
-        where a.id = found_id and a.credit_limit is distinct from allowed
+        where a.id = it.id and a.credit_limit is distinct from allowed
             and (allowed is null or a.balance - a.reserved >= -allowed);
     end if;
-    return found_id;
+    return it.id;
 end
 $$;
 
 -- The line with a hub: what its actors have and owe here, taken together.
 create or replace function hub.ledger_line(of_actor uuid, of_unit text, peer_limit numeric) returns uuid
-language plpgsql set search_path = pg_catalog, public, hub as $$
+language plpgsql set search_path = pg_catalog, public, hub set plan_cache_mode = force_generic_plan as $$
 declare
     of_host constant text := (select a.host from ap_actors a where a.id = of_actor);
-    found_id uuid;
+    it record;
+    made uuid;
 begin
-    insert into ledger_accounts (peer_host, unit, credit_limit) values (of_host, of_unit, peer_limit)
-    on conflict (owner_id, dao_id, actor_id, peer_host, community_dao_id, unit)
-        where num_nonnulls(owner_id, dao_id, actor_id, peer_host) = 1 do nothing
-    returning id into found_id;
-    if found_id is null then
-        select a.id into found_id from ledger_accounts a where a.peer_host = of_host and a.unit = of_unit and a.community_dao_id is null;
+    for n in 1..2 loop
+        select a.id, a.credit_limit into it from ledger_accounts a
+        where num_nonnulls(a.owner_id, a.dao_id, a.actor_id, a.peer_host) = 1 and a.owner_id is null and a.dao_id is null and a.actor_id is null
+            and a.peer_host = of_host and a.unit = of_unit and a.community_dao_id is null;
+        exit when found;
+        insert into ledger_accounts (peer_host, unit, credit_limit) values (of_host, of_unit, peer_limit)
+        on conflict (owner_id, dao_id, actor_id, peer_host, community_dao_id, unit)
+            where num_nonnulls(owner_id, dao_id, actor_id, peer_host) = 1 do nothing
+        returning id into made;
+        if made is not null then
+            return made;
+        end if;
+    end loop;
+    if it.credit_limit is distinct from peer_limit then
         update ledger_accounts a set credit_limit = peer_limit
-        where a.id = found_id and a.credit_limit is distinct from peer_limit and a.balance - a.reserved >= -peer_limit;
+        where a.id = it.id and a.credit_limit is distinct from peer_limit and a.balance - a.reserved >= -peer_limit;
     end if;
-    return found_id;
+    return it.id;
 end
 $$;
 
@@ -62,7 +80,7 @@ $$;
 create or replace function hub.ledger_reserve(of_key text, of_kind text, holder uuid, of_unit text, community uuid, promised numeric,
     hub_limit numeric, peer_limit numeric)
 returns text
-language plpgsql set search_path = pg_catalog, public, hub as $$
+language plpgsql set search_path = pg_catalog, public, hub set plan_cache_mode = force_generic_plan as $$
 declare
     account uuid;
     line uuid;
@@ -96,7 +114,7 @@ $$;
 
 -- A promise is void, or kept by the booking that follows.
 create or replace function hub.ledger_release(of_key text) returns boolean
-language plpgsql set search_path = pg_catalog, public, hub as $$
+language plpgsql set search_path = pg_catalog, public, hub set plan_cache_mode = force_generic_plan as $$
 declare
     held record;
 begin
@@ -116,7 +134,7 @@ $$;
 create or replace function hub.ledger_transfer(from_kind text, from_holder uuid, to_kind text, to_holder uuid, of_unit text,
     community uuid, moved numeric, of_agreement text, of_memo text, of_exchange uuid, of_key text, hub_limit numeric, peer_limit numeric)
 returns boolean
-language plpgsql set search_path = pg_catalog, public, hub as $$
+language plpgsql set search_path = pg_catalog, public, hub set plan_cache_mode = force_generic_plan as $$
 declare
     giver constant uuid := hub.ledger_account(from_kind, from_holder, of_unit, community, hub_limit);
     taker constant uuid := hub.ledger_account(to_kind, to_holder, of_unit, community, hub_limit);
@@ -167,7 +185,7 @@ $$;
 
 -- A booking moves the balance of its account, of the line with the holder's hub, and of a treasury.
 create or replace function hub.ledger_book() returns trigger
-language plpgsql set search_path = pg_catalog, public, hub as $$
+language plpgsql set search_path = pg_catalog, public, hub set plan_cache_mode = force_generic_plan as $$
 declare
     booked record;
 begin
@@ -175,7 +193,9 @@ begin
     returning a.actor_id, a.dao_id, a.unit, a.balance, a.community_dao_id into booked;
     if booked.actor_id is not null then
         update ledger_accounts l set balance = l.balance + new.amount
-        from ap_actors p where p.id = booked.actor_id and l.peer_host = p.host and l.unit = booked.unit and l.community_dao_id is null;
+        from ap_actors p where p.id = booked.actor_id and num_nonnulls(l.owner_id, l.dao_id, l.actor_id, l.peer_host) = 1
+            and l.owner_id is null and l.dao_id is null and l.actor_id is null and l.peer_host = p.host and l.unit = booked.unit
+            and l.community_dao_id is null;
     elsif booked.dao_id is not null and booked.unit = 'CREDIT' and booked.community_dao_id is null then
         update daos d set treasury_credits = booked.balance where d.id = booked.dao_id;
     end if;

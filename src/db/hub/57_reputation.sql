@@ -3,14 +3,16 @@
 
 -- How much is trusted, by everybody but the one it would help: a half where nobody says anything.
 create or replace function hub.trust_in(of_hash bytea, of_domain text, but_not uuid) returns numeric
-language sql stable set search_path = pg_catalog, public, hub as $$
-    select coalesce((select avg(t.weight::numeric) from trust_relationships t
+language plpgsql stable set search_path = pg_catalog, public, hub as $$
+begin
+    return coalesce((select avg(t.weight::numeric) from trust_relationships t
         where sha256(convert_to(t.trusted_did, 'UTF8')) = of_hash and t.owner_id <> but_not
-            and (t.context is null or t.context = '' or t.context = of_domain)), 0.5)
+            and (t.context is null or t.context = '' or t.context = of_domain)), 0.5);
+end
 $$;
 
 create or replace function hub.settle_reputation(of_user uuid, of_domain text) returns void
-language plpgsql set search_path = pg_catalog, public, hub as $$
+language plpgsql set search_path = pg_catalog, public, hub set plan_cache_mode = force_generic_plan as $$
 declare
     weights numeric := 0;
     kept numeric := 0;
@@ -36,7 +38,7 @@ $$;
 
 create or replace function hub.note_reputation(of_user uuid, counterparty text, of_domain text, of_agreement text, kept boolean)
 returns void
-language plpgsql set search_path = pg_catalog, public, hub as $$
+language plpgsql set search_path = pg_catalog, public, hub set plan_cache_mode = force_generic_plan as $$
 begin
     insert into hub.reputation_facts as f (user_id, counterparty_hash, domain, agreement, is_fulfilled)
     values (of_user, sha256(convert_to(counterparty, 'UTF8')), of_domain, of_agreement, kept)

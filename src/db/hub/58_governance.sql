@@ -82,11 +82,13 @@ language sql set search_path = pg_catalog, public, hub as $$
     from hub.tallies t where t.proposal_id = p.id and p.id = of_proposal
 $$;
 
--- One ballot more, less or other. Where many come at once, showing the count is put off.
+-- One ballot more, less or other. Where many come at once, showing the count is put off; who writes all at once counts himself.
 create or replace function hub.votes_tally() returns trigger
 language plpgsql set search_path = pg_catalog, public, hub as $$
 begin
     if tg_op = 'UPDATE' and (new.choice, new.weight) is not distinct from (old.choice, old.weight) then
+        return null;
+    elsif current_setting('hub.votes_are_many', true) = 'all' then
         return null;
     end if;
     update hub.tallies t set
@@ -110,10 +112,11 @@ create trigger votes_tally after insert or update or delete on public.votes
     for each row execute function hub.votes_tally();
 
 -- Take a ballot. What the voter signed comes with its canonical text, so that the ballot's hash is made here, where its
--- number and weight are known: the names of a ballot are in canonical order below (R33).
+-- number and weight are known: the names of a ballot are in canonical order below (R33). Everything is looked up by an index,
+-- also in a session that has made its plans while there were few ballots: they come by the ten thousand within a minute.
 create or replace function hub.take_vote(p jsonb)
 returns table (verdict text, ballot_index int, weight text, is_news boolean, vote uuid)
-language plpgsql set search_path = pg_catalog, public, hub as $$
+language plpgsql set search_path = pg_catalog, public, hub set enable_seqscan = off as $$
 #variable_conflict use_column
 declare
     proposal constant uuid := (p ->> 'proposal')::uuid;
@@ -233,6 +236,23 @@ begin
 end
 $$;
 
+-- Many ballots of people elsewhere in their order, each in the name of its voter. p: as take_vote has them, and nth and voter.
+create or replace function hub.take_votes(p jsonb) returns table (nth int, verdict text, is_news boolean)
+language plpgsql set search_path = pg_catalog, public, hub as $$
+#variable_conflict use_column
+declare
+    before constant text := current_setting('request.jwt.claims', true);
+    one jsonb;
+begin
+    for one in select e.value from jsonb_array_elements(p) with ordinality e (value, place) order by e.place loop
+        perform set_config('request.jwt.claims', jsonb_build_object('role', 'authenticated', 'user_role', 'remote',
+            'actor', one ->> 'voter', 'actor_id', one ->> 'actor')::text, true);
+        return query select (one ->> 'nth')::int, t.verdict, t.is_news from hub.take_vote(one) t;
+    end loop;
+    perform set_config('request.jwt.claims', coalesce(before, ''), true);
+end
+$$;
+
 -- At the close: whoever has not voted and named somebody of this hub who has, votes as he did; one hop, never further.
 create or replace function hub.take_delegated(of_proposal uuid) returns int
 language plpgsql set search_path = pg_catalog, public, hub as $$
@@ -240,32 +260,39 @@ declare
     salted constant text := (select t.salt from hub.tallies t where t.proposal_id = of_proposal for update);
     place constant text := (select coalesce(s.federated_ap_id, 'urn:uuid:' || s.id) from proposals s where s.id = of_proposal);
     closes constant timestamptz := (select s.voting_closes_at from proposals s where s.id = of_proposal);
-    line int := (select t.yes_voters + t.no_voters + t.abstain_voters from hub.tallies t where t.proposal_id = of_proposal);
-    one record;
-    names constant jsonb := '{"yes": "Yes", "no": "No", "abstain": "Abstain"}';
-    signed text;
-    taken int := 0;
+    line constant int := (select t.yes_voters + t.no_voters + t.abstain_voters from hub.tallies t where t.proposal_id = of_proposal);
+    sums record;
 begin
-    perform set_config('hub.votes_are_many', 'on', true);
-    for one in
-        select e.user_id, e.weight, e.delegate_id, v.choice from hub.electorate e
-        join votes v on v.proposal_id = e.proposal_id and v.user_id = e.delegate_id and v.delegated_by is null
+    -- All at once, and counted once: tens of thousands may have given their voice to others.
+    perform set_config('hub.votes_are_many', 'all', true);
+    with given as (
+        select e.user_id, e.weight, e.delegate_id, v.choice, line + row_number() over (order by e.user_id) as line
+        from hub.electorate e join votes v on v.proposal_id = e.proposal_id and v.user_id = e.delegate_id and v.delegated_by is null
         where e.proposal_id = of_proposal and e.user_id is not null
             and not exists (select from votes o where o.proposal_id = e.proposal_id and o.user_id = e.user_id)
-        order by e.user_id
-    loop
-        line := line + 1;
-        taken := taken + 1;
-        signed := format('{"attributedTo":%s,"inReplyTo":%s,"mo:choice":"%s","mo:delegated":true,"mo:kind":"mo:Vote","name":"%s","type":"Note"}',
-            to_json(place || '#voter-' || left(encode(sha256(convert_to(salted || one.user_id, 'UTF8')), 'hex'), 32)), to_json(place),
-            one.choice, names ->> one.choice);
+    ), signed as (
+        select g.*, format('{"attributedTo":%s,"inReplyTo":%s,"mo:choice":"%s","mo:delegated":true,"mo:kind":"mo:Vote","name":"%s","type":"Note"}',
+            to_json(place || '#voter-' || left(encode(sha256(convert_to(salted || g.user_id, 'UTF8')), 'hex'), 32)), to_json(place),
+            g.choice, initcap(g.choice)) as vote
+        from given g
+    ), put as (
         insert into votes (proposal_id, user_id, choice, weight, ballot_index, ballot, ballot_hash, cast_at, is_open, delegated_by)
-        values (of_proposal, one.user_id, one.choice, one.weight, line, signed::jsonb, encode(sha256(convert_to(format(
+        select of_proposal, s.user_id, s.choice, s.weight, s.line, s.vote::jsonb, encode(sha256(convert_to(format(
             '{"mo:attestation":"session","mo:ballotIndex":%s,"mo:kind":"mo:Ballot","mo:weight":"%s","object":%s,"type":"Object"}',
-            line, trim_scale(one.weight), signed), 'UTF8')), 'hex'), closes, false, one.delegate_id);
-    end loop;
+            s.line, trim_scale(s.weight), s.vote), 'UTF8')), 'hex'), closes, false, s.delegate_id
+        from signed s
+        returning choice, weight
+    )
+    select count(*) as voters, count(*) filter (where choice = 'yes') as yes_voters, count(*) filter (where choice = 'no') as no_voters,
+        coalesce(sum(weight) filter (where choice = 'yes'), 0) as yes, coalesce(sum(weight) filter (where choice = 'no'), 0) as no,
+        coalesce(sum(weight) filter (where choice = 'abstain'), 0) as abstain
+    into sums from put;
+    update hub.tallies t set yes = t.yes + sums.yes, no = t.no + sums.no, abstain = t.abstain + sums.abstain,
+        yes_voters = t.yes_voters + sums.yes_voters, no_voters = t.no_voters + sums.no_voters,
+        abstain_voters = t.abstain_voters + sums.voters - sums.yes_voters - sums.no_voters
+    where t.proposal_id = of_proposal;
     perform set_config('hub.votes_are_many', 'off', true);
-    return taken;
+    return sums.voters;
 end
 $$;
 

@@ -1,8 +1,11 @@
 //! Votes as they come in: from hubs with a signature of their own, from every other server as a click in a poll. Members
 //! decide; what others say is told beside it. Hubs get an answer, others never asked for one.
 
-use diesel::sql_types::{Bool, Text};
+use std::collections::HashMap;
+
+use diesel::sql_types::{Bool, Integer, Text, Uuid as SqlUuid};
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::ballots;
 use super::daos::{self, Person};
@@ -19,6 +22,7 @@ use crate::node::incoming::{Applied, Incoming};
 
 /// Longest votes that are kept, in bytes.
 const LONGEST: usize = 16 * 1024;
+const LONGEST_URI: usize = 2_000;
 
 /// Somebody voted. Many come at once, so the rights that counting needs are taken once for each.
 pub async fn on_vote(tx: &mut Tx, heard: &Incoming) -> Result<Applied> {
@@ -26,14 +30,14 @@ pub async fn on_vote(tx: &mut Tx, heard: &Incoming) -> Result<Applied> {
 }
 
 async fn voted(tx: &mut Tx, heard: &Incoming) -> Result<Applied> {
-    let Some(asked) = heard.object.get("inReplyTo").and_then(vocab::id) else {
+    let Some(asked) = asked(heard) else {
         return Ok(Applied::Ignored("no_question"));
     };
     let Some(proposal) = proposals::by_uri(tx, asked).await? else {
         // the vote may have overtaken its question only where the question is ours to know, and ours always is.
         return Ok(Applied::Ignored("no_such_question"));
     };
-    let Some(uri) = vocab::id(&heard.object).filter(|uri| uri.len() <= 2_000) else {
+    let Some(uri) = vocab::id(&heard.object).filter(|uri| uri.len() <= LONGEST_URI) else {
         return Ok(Applied::Refused("no_id"));
     };
     if limits::take(tx, Deed::Vote, heard.author.id).is_err() {
@@ -50,23 +54,7 @@ async fn voted(tx: &mut Tx, heard: &Incoming) -> Result<Applied> {
         Ok(attestation) => attestation,
         Err(applied) => return Ok(applied),
     };
-    let said = |name: &str| heard.object.get(name).and_then(Value::as_str);
-    let published = said("published")
-        .filter(|at| chrono::DateTime::parse_from_rfc3339(at).is_ok())
-        .map(str::to_owned);
-    let handed = Handed {
-        proposal: &proposal,
-        voter: Person::Actor(heard.author.id),
-        choice,
-        uri: uri.to_owned(),
-        published,
-        rationale: said("mo:rationale")
-            .filter(|text| text.len() <= LONGEST_RATIONALE)
-            .map(str::to_owned),
-        attestation: Some(attestation),
-        vote: Some(heard.object.clone()),
-        received: Some(heard.id),
-    };
+    let handed = handed(heard, &proposal, choice, uri, attestation);
 
     let taken = votes::take(tx, handed).await?;
 
@@ -82,6 +70,116 @@ async fn voted(tx: &mut Tx, heard: &Incoming) -> Result<Applied> {
         "already_voted" => refused(tx, heard, &proposal, "already_voted").await,
         _ => refused(tx, heard, &proposal, "closed").await,
     }
+}
+
+fn handed<'a>(
+    heard: &Incoming,
+    proposal: &'a Proposal,
+    choice: &'a str,
+    uri: &str,
+    attestation: &'static str,
+) -> Handed<'a> {
+    let said = |name: &str| heard.object.get(name).and_then(Value::as_str);
+    let published = said("published")
+        .filter(|at| chrono::DateTime::parse_from_rfc3339(at).is_ok())
+        .map(str::to_owned);
+    Handed {
+        proposal,
+        voter: Person::Actor(heard.author.id),
+        choice,
+        uri: uri.to_owned(),
+        published,
+        rationale: said("mo:rationale")
+            .filter(|text| text.len() <= LONGEST_RATIONALE)
+            .map(str::to_owned),
+        attestation: Some(attestation),
+        vote: Some(heard.object.clone()),
+        received: Some(heard.id),
+    }
+}
+
+/// Many clicks in polls at once. Whatever is to be answered or looked at more closely is heard by itself: what hubs say, what
+/// brings a proof, and what names no choice.
+pub async fn on_votes(tx: &mut Tx, heard: &[Incoming]) -> Result<Vec<Option<Applied>>> {
+    let hubs = hubs_among(tx, heard).await?;
+    let mut proposals: HashMap<&str, Option<Proposal>> = HashMap::new();
+    for asked in heard.iter().filter_map(asked) {
+        if !proposals.contains_key(asked) {
+            let proposal = proposals::by_uri(tx, asked).await?;
+            proposals.insert(asked, proposal);
+        }
+    }
+
+    let mut all = vec![None; heard.len()];
+    let mut given = Vec::with_capacity(heard.len());
+    for (nth, (heard, applied)) in heard.iter().zip(&mut all).enumerate() {
+        let proposal = asked(heard).and_then(|asked| proposals.get(asked)?.as_ref());
+        let (Some(proposal), Some(choice), Some(uri)) = (
+            proposal,
+            ballots::choice(&heard.object),
+            vocab::id(&heard.object).filter(|uri| uri.len() <= LONGEST_URI),
+        ) else {
+            continue;
+        };
+        let is_special = heard.object.get("proof").is_some()
+            || hubs.contains(&heard.author.id)
+            || heard.object.to_string().len() > LONGEST;
+        if is_special {
+            continue;
+        }
+        if limits::take(tx, Deed::Vote, heard.author.id).is_err() {
+            *applied = Some(Applied::Refused("too_often"));
+            continue;
+        }
+        let handed = handed(heard, proposal, choice, uri, "http-signature");
+        let mut vote = votes::given(&handed)?;
+        if let Some(vote) = vote.as_object_mut() {
+            vote.insert("nth".to_owned(), json!(nth));
+            vote.insert("voter".to_owned(), json!(heard.author.uri));
+        }
+        given.push(vote);
+    }
+
+    let mut take = Statement::<(Integer, Text, Bool)>::new(
+        "select nth, verdict, is_news from hub.take_votes(",
+    );
+    take.text(Value::Array(given).to_string()).sql("::jsonb)");
+    let verdicts: Vec<(i32, String, bool)> = tx.load(take).await?;
+    for (nth, verdict, is_news) in verdicts {
+        let nth = usize::try_from(nth).unwrap_or(usize::MAX);
+        let (Some(one), Some(heard)) = (all.get_mut(nth), heard.get(nth)) else {
+            continue;
+        };
+        let proposal = asked(heard).and_then(|asked| proposals.get(asked)?.as_ref());
+        if let (Some(proposal), true) = (proposal, is_news) {
+            votes::tell_soon(tx, proposal).await?;
+        }
+        *one = Some(match verdict.as_str() {
+            "counted" | "changed" => Applied::Done,
+            "repeated" => Applied::Repeated,
+            "older" => Applied::Ignored("older"),
+            "id_taken" => Applied::Refused("id_taken"),
+            "advisory" => not_counted(heard, "not_eligible"),
+            "already_voted" => not_counted(heard, "already_voted"),
+            _ => not_counted(heard, "closed"),
+        });
+    }
+    Ok(all)
+}
+
+/// The question that a vote answers.
+fn asked(heard: &Incoming) -> Option<&str> {
+    heard.object.get("inReplyTo").and_then(vocab::id)
+}
+
+/// Those of the authors that are a hub's.
+async fn hubs_among(tx: &mut Tx, heard: &[Incoming]) -> Result<Vec<Uuid>> {
+    let authors = heard.iter().map(|heard| Some(heard.author.id.to_string()));
+    let mut select = Statement::<SqlUuid>::new(
+        "select a.id from public.ap_actors a where a.is_hub and a.id = any (",
+    );
+    select.bind(Bind::Texts(authors.collect())).sql("::uuid[])");
+    tx.load(select).await
 }
 
 /// What vouches for a vote: its own proof, or only the request's signature. A proof that is none counts for nothing.
@@ -106,14 +204,18 @@ async fn refused(
     proposal: &Proposal,
     reason: &'static str,
 ) -> Result<Applied> {
+    answer(tx, heard, proposal, None, reason).await?;
+    Ok(not_counted(heard, reason))
+}
+
+fn not_counted(heard: &Incoming, reason: &'static str) -> Applied {
     tracing::info!(
         event = "vote_not_counted",
         reason,
         peer_domain = %heard.author.host,
         activity_id = %heard.uri,
     );
-    answer(tx, heard, proposal, None, reason).await?;
-    Ok(Applied::Done)
+    Applied::Done
 }
 
 async fn answer(

@@ -50,7 +50,7 @@ pub const DOMAIN: Domain = Domain {
         job: "governance.close_due",
     }],
     hears: &[
-        hears!(VoteCast => hear_votes::on_vote),
+        hears!(VoteCast => hear_votes::on_vote, hear_votes::on_votes),
         hears!(ProposalSaid => offers::on_said),
         hears!(ProposalOffered => offers::on_offered),
         hears!(JoinAsked => joining::on_join),

@@ -52,6 +52,46 @@ pub struct Handed<'a> {
 
 /// Have a ballot counted.
 pub async fn take(tx: &mut Tx, handed: Handed<'_>) -> Result<Taken> {
+    let given = given(&handed)?;
+    type Row = (
+        Text,
+        Nullable<Integer>,
+        Nullable<Text>,
+        Bool,
+        Nullable<SqlUuid>,
+    );
+    let mut take = Statement::<Row>::new(
+        "select verdict, ballot_index, weight, is_news, vote from hub.take_vote(",
+    );
+    take.text(given.to_string()).sql("::jsonb)");
+    type Found = (String, Option<i32>, Option<String>, bool, Option<Uuid>);
+    let rows: Vec<Found> = tx.as_hub(async |tx| tx.load(take.clone()).await).await?;
+    let Some((verdict, index, weight, is_news, vote)) = rows.into_iter().next() else {
+        return Ok(Taken::default());
+    };
+    if is_news {
+        tell_soon(tx, handed.proposal).await?;
+    }
+    Ok(Taken {
+        verdict,
+        index,
+        weight,
+        is_news,
+        vote,
+    })
+}
+
+/// There is something new to tell of a vote.
+pub async fn tell_soon(tx: &mut Tx, proposal: &Proposal) -> Result<()> {
+    let voters = proposal
+        .tally
+        .as_ref()
+        .and_then(|tally| tally.get("mo:voters")?.as_i64());
+    super::closing::tell_soon(tx, proposal.id, voters.unwrap_or_default()).await
+}
+
+/// A ballot as `hub.take_vote` takes it.
+pub fn given(handed: &Handed<'_>) -> Result<Value> {
     let place = address_of(handed.proposal);
     let anonymous = ballots::anonymous(&place, handed.choice);
     let (column, voter) = match handed.voter {
@@ -78,37 +118,7 @@ pub async fn take(tx: &mut Tx, handed: Handed<'_>) -> Result<Taken> {
     if let Some(given) = given.as_object_mut() {
         given.insert(column.to_owned(), json!(voter));
     }
-    type Row = (
-        Text,
-        Nullable<Integer>,
-        Nullable<Text>,
-        Bool,
-        Nullable<SqlUuid>,
-    );
-    let mut take = Statement::<Row>::new(
-        "select verdict, ballot_index, weight, is_news, vote from hub.take_vote(",
-    );
-    take.text(given.to_string()).sql("::jsonb)");
-    type Found = (String, Option<i32>, Option<String>, bool, Option<Uuid>);
-    let rows: Vec<Found> = tx.as_hub(async |tx| tx.load(take.clone()).await).await?;
-    let Some((verdict, index, weight, is_news, vote)) = rows.into_iter().next() else {
-        return Ok(Taken::default());
-    };
-    if is_news {
-        let voters = handed
-            .proposal
-            .tally
-            .as_ref()
-            .and_then(|tally| tally.get("mo:voters")?.as_i64());
-        super::closing::tell_soon(tx, handed.proposal.id, voters.unwrap_or_default()).await?;
-    }
-    Ok(Taken {
-        verdict,
-        index,
-        weight,
-        is_news,
-        vote,
-    })
+    Ok(given)
 }
 
 /// Under which address a proposal is voted on.

@@ -23,6 +23,10 @@ pub struct Named1 {
 
 /// Accept an offer: from now on both are bound.
 pub async fn accept(tx: &mut Tx, input: Named1) -> Result<Value> {
+    tx.as_hub(async |tx| accepted(tx, input).await).await
+}
+
+async fn accepted(tx: &mut Tx, input: Named1) -> Result<Value> {
     let (mut deal, side, me) = mine(tx, input.id).await?;
     if side != Side::Proposer {
         return Err(refused("not_party"));
@@ -109,6 +113,10 @@ pub struct Reject {
 
 /// Refuse an offer.
 pub async fn reject(tx: &mut Tx, input: Reject) -> Result<Value> {
+    tx.as_hub(async |tx| rejected(tx, input).await).await
+}
+
+async fn rejected(tx: &mut Tx, input: Reject) -> Result<Value> {
     let (mut deal, side, me) = mine(tx, input.id).await?;
     if side != Side::Proposer {
         return Err(refused("not_party"));
@@ -202,6 +210,10 @@ pub fn shown_counter(bargain: &Bargain, terms: Option<&str>) -> Value {
 
 /// Take an own offer back, unless it was accepted.
 pub async fn withdraw(tx: &mut Tx, input: Named1) -> Result<Value> {
+    tx.as_hub(async |tx| withdrawn(tx, input).await).await
+}
+
+async fn withdrawn(tx: &mut Tx, input: Named1) -> Result<Value> {
     let (mut deal, side, me) = mine(tx, input.id).await?;
     if side != Side::Asker {
         return Err(refused("not_party"));

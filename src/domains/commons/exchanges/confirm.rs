@@ -21,6 +21,10 @@ pub struct Confirm {
 
 /// Say how it went.
 pub async fn confirm(tx: &mut Tx, input: Confirm) -> Result<Value> {
+    tx.as_hub(async |tx| confirmed(tx, input).await).await
+}
+
+async fn confirmed(tx: &mut Tx, input: Confirm) -> Result<Value> {
     let verdict = Verdict::read(&input.verdict).ok_or_else(|| {
         Error::invalid("exchange.verdict", "Say fulfilled, cancelled or disputed.")
     })?;
@@ -120,6 +124,10 @@ pub struct Progress {
 
 /// Tell the other party how far it is; only who was asked writes the agreement.
 pub async fn progress(tx: &mut Tx, input: Progress) -> Result<Value> {
+    tx.as_hub(async |tx| progressed(tx, input).await).await
+}
+
+async fn progressed(tx: &mut Tx, input: Progress) -> Result<Value> {
     let (mut deal, side, _) = mine(tx, input.id).await?;
     if side != Side::Proposer || deal.kept.agreement.is_none() {
         return Err(refused("not_party"));

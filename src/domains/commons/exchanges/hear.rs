@@ -24,6 +24,10 @@ const LATEST: TimeDelta = TimeDelta::hours(48);
 
 /// An offer of this hub was accepted.
 pub async fn on_accepted(tx: &mut Tx, heard: &Incoming) -> Result<Applied> {
+    tx.as_hub(async |tx| accepted(tx, heard).await).await
+}
+
+async fn accepted(tx: &mut Tx, heard: &Incoming) -> Result<Applied> {
     let Some(mut deal) = asked(tx, heard).await? else {
         return Ok(Applied::NotMine);
     };
@@ -186,6 +190,10 @@ fn version(document: &Value) -> Option<i64> {
 
 /// An offer of this hub was refused.
 pub async fn on_rejected(tx: &mut Tx, heard: &Incoming) -> Result<Applied> {
+    tx.as_hub(async |tx| rejected(tx, heard).await).await
+}
+
+async fn rejected(tx: &mut Tx, heard: &Incoming) -> Result<Applied> {
     let Some(mut deal) = asked(tx, heard).await? else {
         return Ok(Applied::NotMine);
     };
@@ -236,6 +244,10 @@ pub async fn on_rejected(tx: &mut Tx, heard: &Incoming) -> Result<Applied> {
 
 /// An agreement as its author has it now: news, which decides nothing.
 pub async fn on_agreement(tx: &mut Tx, heard: &Incoming) -> Result<Applied> {
+    tx.as_hub(async |tx| agreed(tx, heard).await).await
+}
+
+async fn agreed(tx: &mut Tx, heard: &Incoming) -> Result<Applied> {
     let uri = vocab::id(&heard.object).unwrap_or_default().to_owned();
     let Some(mut deal) = by_uri(tx, By::Agreement(&uri)).await? else {
         let offer = heard
@@ -282,6 +294,10 @@ pub async fn on_agreement(tx: &mut Tx, heard: &Incoming) -> Result<Applied> {
 
 /// The other party says how it went.
 pub async fn on_receipt(tx: &mut Tx, heard: &Incoming) -> Result<Applied> {
+    tx.as_hub(async |tx| received(tx, heard).await).await
+}
+
+async fn received(tx: &mut Tx, heard: &Incoming) -> Result<Applied> {
     let agreement = heard
         .object
         .get("context")

@@ -24,6 +24,10 @@ const LONGEST_URI: usize = 2_000;
 
 /// Somebody offers to do what was declared here.
 pub async fn on_offer(tx: &mut Tx, heard: &Incoming) -> Result<Applied> {
+    tx.as_hub(async |tx| offered(tx, heard).await).await
+}
+
+async fn offered(tx: &mut Tx, heard: &Incoming) -> Result<Applied> {
     if by_uri(tx, By::Offer(&heard.uri)).await?.is_some() {
         return Ok(Applied::Repeated);
     }
@@ -269,6 +273,10 @@ async fn take(
 
 /// Somebody takes his offer back: unless it was accepted, it stands no more, and he is told which (R27).
 pub async fn on_undone(tx: &mut Tx, heard: &Incoming) -> Result<Applied> {
+    tx.as_hub(async |tx| undone(tx, heard).await).await
+}
+
+async fn undone(tx: &mut Tx, heard: &Incoming) -> Result<Applied> {
     let Some(uri) = vocab::id(&heard.object) else {
         return Ok(Applied::Ignored("no_object"));
     };

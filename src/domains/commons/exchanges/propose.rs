@@ -151,8 +151,19 @@ pub struct Ask {
     pub context: Option<String>,
 }
 
-/// Make an offer.
+/// Make an offer. What the caller may see is read by now; the rest is done with the hub's rights, taken once.
 pub async fn ask_for(
+    tx: &mut Tx,
+    me: &Local,
+    subject: &Subject,
+    own: Option<&Subject>,
+    ask: Ask,
+) -> Result<Value> {
+    tx.as_hub(async |tx| asked(tx, me, subject, own, ask).await)
+        .await
+}
+
+async fn asked(
     tx: &mut Tx,
     me: &Local,
     subject: &Subject,
