@@ -213,7 +213,7 @@ async fn a_row_that_is_no_offer_is_refused_and_leaves_nothing() {
         ),
         (
             json!({ "offer_decl_id": over_id, "need_user_id": me }),
-            "exchange.no",
+            "23503",
         ),
         // Columns that the hub writes, and another's name.
         (

@@ -31,6 +31,11 @@ impl Mask {
                     .collect();
                 Value::Object(masked)
             }
+            // What is gone needs no words but those of everybody.
+            Value::String(text) if name == "@context" => {
+                assert_eq!(text, "https://www.w3.org/ns/activitystreams");
+                value.clone()
+            }
             value if name == "@context" => {
                 assert_eq!(value, made_open::fed::vocab::context());
                 json!("CTX")

@@ -29,5 +29,6 @@ mod receipts;
 mod recount;
 mod reputation;
 mod trade;
+mod trade_reactions;
 mod treasury;
 mod votes;

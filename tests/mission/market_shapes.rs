@@ -455,4 +455,15 @@ async fn s_41_nobody_else_shows_a_listing_to_more_people() {
     let came = said(&hub, &petra, Scheme::Cavage, &update).await;
     assert_eq!(row(&hub, &uri).await["visibility"], "public", "{came}");
     assert_eq!(reads(&carol).await, 1);
+
+    // Of this hub's own it is the same: followers and nobody else.
+    let lamp = json!({ "listing_type": "physical", "title": "A lamp", "status": "active", "visibility": "followers", "price_type": "free" });
+    let lamp = alice.person.adds(&hub.hub, "listings", lamp).await;
+    let path = format!("/rest/v1/listings?id=eq.{}", lamp["id"].as_str().unwrap());
+    assert_eq!(carol.person.reads(&hub.hub, &path).await, json!([]));
+    hub.follows(&carol, &alice.handle).await;
+    assert_eq!(
+        carol.person.reads(&hub.hub, &path).await[0]["title"],
+        "A lamp"
+    );
 }

@@ -1,7 +1,7 @@
 //! Liking and passing on, and taking it back: of posts here and elsewhere. Between two of this hub there is one row on each
 //! side and nothing is sent.
 
-mod hear;
+pub mod hear;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
