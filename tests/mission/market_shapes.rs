@@ -137,20 +137,60 @@ async fn a_proposal_of_mitra_is_subscribed_to() {
     );
     let came = said(&hub, &petra, Scheme::Rfc9421, &petra.proved(&accept)).await;
     let id = made["id"].as_str().unwrap();
-    let stands = format!(
-        "select count(*) from exchanges where id = '{id}' and status = 'accepted' and federated_ap_id = '{agreement}'"
+    let stands =
+        format!("select status || coalesce(': ' || progress, '') from exchanges where id = '{id}'");
+    // An agreement that does not stand by itself could be shown to nobody later: it binds nobody, and petra is told.
+    assert_eq!(
+        hub.text(&stands).await.as_deref(),
+        Some("proposed"),
+        "{came}"
     );
-    assert_eq!(hub.count(&stands).await, 1, "{came}");
+    let told = petra.peer.wait("Reject", 1).await.remove(0).json;
+    assert_eq!(
+        (&told["object"], &told["mo:reason"]),
+        (&accept["id"], &json!("forged")),
+        "{told}"
+    );
+
+    // One that says between whom it is, of which offer, and is signed, does; and then it is paid.
+    let words = json!({
+        "@context": made_open::fed::vocab::context(), "published": now(), "to": alice.actor, "mo:offerActivity": offer["id"],
+        "mo:offer": offer["object"]["mo:offer"], "mo:version": 1,
+    });
+    agreed
+        .as_object_mut()
+        .unwrap()
+        .extend(words.as_object().unwrap().clone());
+    for (part, provider, receiver) in [
+        ("stipulates", &petra.id, &alice.actor),
+        ("stipulatesReciprocal", &alice.actor, &petra.id),
+    ] {
+        agreed[part]["provider"] = json!(provider);
+        agreed[part]["receiver"] = json!(receiver);
+    }
+    let result = petra.proved(&agreed);
+    let accept = petra.activity(
+        "Accept",
+        json!({ "@context": made_open::fed::vocab::context(), "object": offer["id"], "result": result, "to": alice.actor }),
+    );
+    let came = said(&hub, &petra, Scheme::Rfc9421, &petra.proved(&accept)).await;
+    assert_eq!(
+        hub.text(&stands).await.as_deref(),
+        Some("accepted"),
+        "{came}"
+    );
     agreed["preview"]["name"] = json!("Paid");
+    agreed["mo:version"] = json!(2);
     let update = petra.activity(
         "Update",
-        json!({ "@context": context, "object": agreed, "to": alice.actor }),
+        json!({ "@context": made_open::fed::vocab::context(), "object": petra.proved(&agreed), "to": alice.actor }),
     );
     let came = said(&hub, &petra, Scheme::Rfc9421, &petra.proved(&update)).await;
-    let progress = hub
-        .text(&format!("select progress from exchanges where id = '{id}'"))
-        .await;
-    assert_eq!(progress.as_deref(), Some("Paid"), "{came}");
+    assert_eq!(
+        hub.text(&stands).await.as_deref(),
+        Some("accepted: Paid"),
+        "{came}"
+    );
 }
 
 /// What Flohmarkt says and expects: a note with its own data, and an answer that goes to one alone.
