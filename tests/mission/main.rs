@@ -24,6 +24,7 @@ mod journeys;
 mod listings;
 mod market_shapes;
 mod orders;
+mod partition;
 mod proposals;
 mod receipts;
 mod recount;
