@@ -32,4 +32,5 @@ mod reputation;
 mod trade;
 mod trade_reactions;
 mod treasury;
+mod treasury_away;
 mod votes;
