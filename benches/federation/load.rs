@@ -25,7 +25,7 @@ pub struct Load<'a> {
     pub hub: &'a str,
     pub count: usize,
     pub connections: usize,
-    /// signed: the request's signature alone; both: a proof besides; proof: a proof alone; forged: a wrong signature.
+    /// signed: the request's signature alone; named: the same, and it names the reader; both: a proof besides; proof: a proof alone; forged: a wrong signature.
     pub mode: &'a str,
     /// The number of the first note.
     pub from: usize,
@@ -54,17 +54,19 @@ pub fn senders(file: &str, count: usize) {
     println!("{}", json!(shown));
 }
 
-/// A note of somebody's, as servers send it.
-pub fn note(sender: &str, number: usize, reader: &str) -> Value {
+/// A note of somebody's to his followers, as servers send it; perhaps it names somebody here.
+pub fn note(sender: &str, number: usize, named: Option<&str>) -> Value {
     let id = format!("{sender}/notes/{number}");
+    let mut cc = vec![format!("{sender}/followers")];
+    cc.extend(named.map(str::to_owned));
     let now = Utc::now().format("%Y-%m-%dT%H:%M:%SZ").to_string();
     json!({
         "@context": vocab::context(),
         "type": "Create", "id": format!("{id}/activity"), "actor": sender, "published": now,
-        "to": [vocab::PUBLIC], "cc": [format!("{sender}/followers"), reader],
+        "to": [vocab::PUBLIC], "cc": cc,
         "object": {
             "type": "Note", "id": id, "attributedTo": sender, "published": now, "updated": now,
-            "to": [vocab::PUBLIC], "cc": [format!("{sender}/followers"), reader],
+            "to": [vocab::PUBLIC], "cc": cc,
             "content": format!("<p>Number {number}. {}</p>", "Something that is worth reading. ".repeat(12)),
         },
     })
@@ -145,7 +147,8 @@ fn request(
     host: &str,
     reader: &str,
 ) -> Vec<u8> {
-    let mut activity = note(&sender.uri, load.from + n, reader);
+    let named = (load.mode == "named").then_some(reader);
+    let mut activity = note(&sender.uri, load.from + n, named);
     if matches!(load.mode, "both" | "proof") {
         let key = format!("{}#ed25519-key", sender.uri);
         proof::prove(&mut activity, &key, &sender.ed25519, Utc::now()).unwrap();

@@ -56,7 +56,7 @@ fn main() {
         }
         _ => panic!(
             "units | publish DATA_DIR DATABASE_URL PUBLIC_URL POSTS FROM | senders FILE COUNT | \
-             load FILE URL HUB COUNT CONNECTIONS signed|both|proof|forged FROM"
+             load FILE URL HUB COUNT CONNECTIONS signed|named|both|proof|forged FROM"
         ),
     }
 }

@@ -22,11 +22,7 @@ pub fn print() {
     });
     let document = each(10_000, || drop(ed25519.sign(&message)));
 
-    let mut proven = load::note(
-        "http://s1.peer.test/u/1",
-        1,
-        "http://a.hub.test/ap/actors/1",
-    );
+    let mut proven = load::note("http://s1.peer.test/u/1", 1, None);
     proof::prove(
         &mut proven,
         "http://s1.peer.test/u/1#ed25519-key",

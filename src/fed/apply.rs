@@ -29,6 +29,9 @@ const POLL: Duration = Duration::from_secs(1);
 /// How long the database is left alone when it does not answer.
 const AWAY: Duration = Duration::from_secs(2);
 
+/// How long each is done by itself after many together have panicked.
+const SINGLY: Duration = Duration::from_secs(60);
+
 /// How many activities that need something from elsewhere are worked at side by side.
 const SLOW: usize = 16;
 
@@ -71,6 +74,8 @@ struct Shared {
     room: Arc<Semaphore>,
     /// Rows that are being worked at beside the loop.
     slow: std::cell::RefCell<HashSet<Uuid>>,
+    /// When many together have panicked: for a while each is done by itself, so that the one that does it is marked.
+    singly_since: std::cell::Cell<Option<tokio::time::Instant>>,
     done: Notify,
 }
 
@@ -79,6 +84,7 @@ async fn run(node: Arc<Node>, url: String, mut stop: watch::Receiver<bool>) {
         node: node.clone(),
         room: Arc::new(Semaphore::new(SLOW)),
         slow: std::cell::RefCell::default(),
+        singly_since: std::cell::Cell::default(),
         done: Notify::new(),
     });
     let intake = Intake::of(&node);

@@ -126,7 +126,13 @@ pub enum Applied {
 pub struct Hears {
     pub meaning: Meaning,
     pub run: for<'a> fn(&'a mut Tx, &'a Incoming) -> Later<'a, Applied>,
+    /// The same for many at once, for what comes often.
+    pub many: Option<HearMany>,
 }
+
+/// What came of many activities of one meaning, in their order; none of those that are to be heard one by one. Called as the
+/// hub, since they are many authors' words. Only for meanings about which the room itself does nothing.
+pub type HearMany = for<'a> fn(&'a mut Tx, &'a [Incoming]) -> Later<'a, Vec<Option<Applied>>>;
 
 /// What a domain shows of a row.
 #[derive(Clone, Debug, PartialEq)]
@@ -180,13 +186,21 @@ impl Incoming {
     }
 }
 
-/// An entry for what a domain hears: `hears!(FollowAsked => wire::on_follow_asked)`.
+/// An entry for what a domain hears: `hears!(FollowAsked => wire::on_follow_asked)`; with what hears many at once, if it does.
 #[macro_export]
 macro_rules! hears {
     ($meaning:ident => $run:path) => {
         $crate::node::incoming::Hears {
             meaning: $crate::node::incoming::Meaning::$meaning,
             run: |tx, heard| Box::pin($run(tx, heard)),
+            many: None,
+        }
+    };
+    ($meaning:ident => $run:path, $many:path) => {
+        $crate::node::incoming::Hears {
+            meaning: $crate::node::incoming::Meaning::$meaning,
+            run: |tx, heard| Box::pin($run(tx, heard)),
+            many: Some(|tx, heard| Box::pin($many(tx, heard))),
         }
     };
 }

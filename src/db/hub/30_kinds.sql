@@ -211,8 +211,8 @@ begin
             and exists (select from pg_index i where i.indrelid = tab and i.indisunique
                 and a.attnum = any (i.indkey::int2[]) and not o.attnum = any (i.indkey::int2[]))
     loop
-        execute format('create trigger %I before insert or update of %I on %s for each row execute function hub.check_link(%L, %L, '''')',
-            'hub_link_' || link.col, link.col, tab, link.col, link.parent);
+        execute format('create trigger %I before insert or update of %I on %s for each row when (new.%I is not null)
+            execute function hub.check_link(%L, %L, '''')', 'hub_link_' || link.col, link.col, tab, link.col, link.col, link.parent);
     end loop;
     for link in select l.key as col, l.value as target from jsonb_each(k.links) l loop
         execute format('create trigger %I before insert or update on %s for each row execute function hub.check_link(%L, %L, %L)',

@@ -2,35 +2,49 @@
 
 -- The names that a rule for a server may stand under: its own with its port, without it, and those of the domains above.
 create or replace function hub.domains_above(host text) returns text[]
-language sql immutable parallel safe set search_path = pg_catalog as $$
-    select lower(rtrim(host, '.')) || coalesce((
-        select array_agg(array_to_string(parts[first:], '.'))
-        from (select string_to_array(rtrim(regexp_replace(lower(host), ':[0-9]+$', ''), '.'), '.') as parts) n,
-            generate_series(1, cardinality(parts)) first), '{}')
+language plpgsql immutable parallel safe set search_path = pg_catalog as $$
+declare
+    parts constant text[] := string_to_array(rtrim(regexp_replace(lower(host), ':[0-9]+$', ''), '.'), '.');
+    above text[] := array[lower(rtrim(host, '.'))];
+begin
+    for nth in 1..cardinality(parts) loop
+        above := above || array_to_string(parts[nth:], '.');
+    end loop;
+    return above;
+end
 $$;
 
 -- open | allowlist | off, as the hub was last started.
 create or replace function hub.federation_mode() returns text
-language sql stable set search_path = pg_catalog, hub as $$
-    select coalesce((select s.value #>> '{}' from hub.settings s where s.name = 'federation_mode'), 'open')
+language plpgsql stable set search_path = pg_catalog, hub as $$
+declare
+    mode text;
+begin
+    select s.value #>> '{}' into mode from hub.settings s where s.name = 'federation_mode';
+    return coalesce(mode, 'open');
+end
 $$;
 
 -- The rule that holds for a server: its own or that of the nearest domain above it, as long as it has not run out. Where only
--- servers that are named take part, any other is as good as blocked (S-153).
+-- servers that are named take part, any other is as good as blocked (S-153). Its plans are kept: planning them anew costs
+-- several times what they do, and everything that comes in or goes out asks.
 create or replace function hub.host_policy(host text) returns public.ap_domains
-language sql stable set search_path = pg_catalog, hub, public as $$
-    with mode as (select hub.federation_mode() as word),
-    rules as (
-        select d from ap_domains d
-        where d.domain = any (hub.domains_above(host)) and (d.expires_at is null or d.expires_at > now())
-    )
-    select case
-        when mode.word = 'off'
-            or (mode.word = 'allowlist' and not exists (select from rules r where (r.d).policy = 'allow'))
-        then jsonb_populate_record(null::ap_domains, jsonb_build_object('domain', host, 'policy', 'block'))
-        else (select r.d from rules r order by length((r.d).domain) desc limit 1)
-        end
-    from mode
+language plpgsql stable set search_path = pg_catalog, hub, public set plan_cache_mode = force_generic_plan as $$
+declare
+    mode constant text := hub.federation_mode();
+    above constant text[] := hub.domains_above(host);
+    rule public.ap_domains;
+begin
+    if mode = 'off' or (mode = 'allowlist' and not exists (select from ap_domains d
+        where d.domain = any (above) and (d.expires_at is null or d.expires_at > now()) and d.policy = 'allow'))
+    then
+        return jsonb_populate_record(null::ap_domains, jsonb_build_object('domain', host, 'policy', 'block'));
+    end if;
+    select d.* into rule from ap_domains d
+    where d.domain = any (above) and (d.expires_at is null or d.expires_at > now())
+    order by length(d.domain) desc limit 1;
+    return rule;
+end
 $$;
 
 -- Whom an actor of this hub has nothing to do with: whom his account has blocked, and who has blocked him.
@@ -45,14 +59,20 @@ $$;
 
 -- Whether one of two has blocked the other; the first is of this hub.
 create or replace function hub.is_blocked_between(local_actor uuid, other_actor uuid) returns boolean
-language sql stable set search_path = pg_catalog, hub, public as $$
-    select exists (select from hub.blocked_with(local_actor) b (id) where b.id = other_actor)
+language plpgsql stable set search_path = pg_catalog, hub, public set plan_cache_mode = force_generic_plan as $$
+begin
+    return exists (select from blocks b join ap_actors me on me.kind = 'user' and me.row_id = b.owner_id
+            where me.id = local_actor and b.actor_id = other_actor)
+        or exists (select from blocks b join ap_actors them on them.kind = 'user' and them.row_id = b.owner_id
+            where b.actor_id = local_actor and them.id = other_actor)
+        or exists (select from hub.blocked_by b where b.local_actor_id = local_actor and b.actor_id = other_actor);
+end
 $$;
 
 -- Whether somebody is to hear of what an actor does: not where one has blocked the other, not while he has muted him, and of
 -- an actor who is limited here only if he follows him.
 create or replace function hub.hears_of(person uuid, actor uuid) returns boolean
-language plpgsql stable set search_path = pg_catalog, hub, public as $$
+language plpgsql stable set search_path = pg_catalog, hub, public set plan_cache_mode = force_generic_plan as $$
 begin
     return not exists (select from mutes m where m.owner_id = person and m.actor_id = actor and m.hide_notifications
             and (m.expires_at is null or m.expires_at > now()))

@@ -196,108 +196,136 @@ create trigger reactions_count_gone after delete on public.reactions
 
 -- Posts from elsewhere ------------------------------------------------------------------------------------------------
 
--- Take a post of another server: new, or as it is now. p: {author, uri, by, is_update, is_fetched, type, title, content,
--- content_html, summary, language, sensitive, attachments, tags, visibility, audience, in_reply_to, context, url, version,
--- by_version, published, updated, poll, raw}. One call, because everything a hub hears goes through here.
-create or replace function hub.take_post(p jsonb) returns table (verdict text, id uuid)
+-- Who of this hub may read a post from elsewhere that not everybody may.
+create or replace function hub.tell_audience(post uuid, seen_by text, author uuid, named uuid[]) returns void
 language plpgsql set search_path = pg_catalog, public, hub as $$
+begin
+    insert into post_audience (post_id, user_id)
+    select post, r.account from (select unnest(named) as account
+        union select f.owner_id from follows f where seen_by = 'followers' and f.actor_id = author
+            and f.direction = 'out' and f.state = 'accepted' and f.owner_id is not null) r
+    on conflict do nothing;
+end
+$$;
+
+-- Take posts of other servers that may be new, many by one statement, since everything a hub hears goes through here. Each
+-- is {nth, author, uri, by, is_fetched, type, title, content, content_html, summary, language, sensitive, attachments, tags,
+-- visibility, audience, in_reply_to, context, url, version, by_version, published, updated, poll, raw}; what is there already,
+-- also by an earlier one of these, is `known`. The plans are kept: making them anew costs more than what they do.
+create or replace function hub.take_posts(told jsonb) returns table (nth int, verdict text)
+language plpgsql set search_path = pg_catalog, public, hub set plan_cache_mode = force_generic_plan as $$
 #variable_conflict use_column
 declare
-    author constant uuid := (p ->> 'author')::uuid;
-    place constant text := p ->> 'uri';
-    told constant text[] := array(select jsonb_array_elements_text(p -> 'audience'));
-    updated constant timestamptz := (p ->> 'updated')::timestamptz;
-    version constant bigint := coalesce((p ->> 'version')::bigint, 1);
+    judged jsonb;
+begin
+    perform set_config('hub.by_origin', 'posts', true);
+    with said as materialized (
+        select p.*, row_number() over (partition by p.uri order by p.nth) as turn
+        from jsonb_to_recordset(told) as p (nth int, author uuid, uri text, "by" text, is_fetched boolean, type text, title text,
+            content text, content_html text, summary text, language text, sensitive boolean, attachments jsonb, tags text[],
+            visibility text, audience text[], in_reply_to text, context text, url text, version bigint, published timestamptz,
+            updated timestamptz, poll jsonb, raw jsonb)
+    ), placed as materialized (
+        select s.*, o.id as parent_id, o.owner_id as parent_owner, o.context as parent_context,
+            -- Named are those of this hub who did not block the author.
+            array(select a.row_id from ap_actors a where a.uri = any (s.audience) and a.kind = 'user' and a.deleted_at is null
+                and not exists (select from blocks b where b.owner_id = a.row_id and b.actor_id = s.author)) as named
+        from said s left join posts o on o.federated_ap_id = s.in_reply_to
+    ), judged as materialized (
+        select p.*, case
+            when p.turn > 1 or exists (select from posts o where o.federated_ap_id = p.uri) then 'known'
+            when p.parent_owner is not null
+                and exists (select from blocks b where b.owner_id = p.parent_owner and b.actor_id = p.author) then 'blocked'
+            -- Kept is what somebody here follows, what answers or names somebody here, and what was asked for.
+            when not (p.is_fetched or p.named <> '{}' or p.parent_owner is not null
+                or exists (select from follows f where f.actor_id = p.author and f.direction = 'out' and f.state = 'accepted')
+                or exists (select from ap_actors a where a.uri = any (p.audience) and (a.kind in ('dao', 'channel') or exists (
+                    select from follows f where f.actor_id = a.id and f.direction = 'out' and f.state = 'accepted'))))
+                then 'not_wanted'
+            when exists (select from ap_tombstones t where t.uri = p.uri) then 'deleted'
+            else 'new' end as verdict
+        from placed p
+    ), made as (
+        insert into posts as o (origin_actor_id, owner_id, type, title, content, content_html, summary, language, sensitive,
+            attachments, tags, visibility, recipients, in_reply_to, in_reply_to_id, context, url, version, raw, poll, published_at,
+            edited_at, federated_ap_id, told_by)
+        select p.author, null, p.type, p.title, p.content, p.content_html, p.summary, p.language, p.sensitive, p.attachments,
+            p.tags, p.visibility, p.audience, p.in_reply_to, p.parent_id, coalesce(p.context, p.parent_context), p.url,
+            coalesce(p.version, 1), p.raw, p.poll, p.published, nullif(p.updated, p.published), p.uri, p.by
+        from judged p where p.verdict = 'new' order by p.nth
+        on conflict (federated_ap_id) do nothing
+        returning o.id, o.federated_ap_id
+    )
+    select jsonb_agg(jsonb_build_object('nth', j.nth, 'id', m.id, 'uri', j.uri, 'author', j.author, 'parent_owner', j.parent_owner,
+        'named', j.named, 'visibility', j.visibility,
+        'verdict', case when j.verdict = 'new' and m.id is null then 'repeated' else j.verdict end))
+    into judged
+    from judged j left join made m on j.verdict = 'new' and m.federated_ap_id = j.uri;
+    perform set_config('hub.by_origin', '', true);
+
+    perform hub.emit('post.replied', 'posts', j.id, j.parent_owner)
+    from jsonb_to_recordset(judged) as j (id uuid, author uuid, parent_owner uuid)
+    where j.id is not null and j.parent_owner is not null and hub.hears_of(j.parent_owner, j.author);
+    perform hub.emit('post.mentioned', 'posts', j.id, n.account)
+    from jsonb_to_recordset(judged) as j (id uuid, author uuid, parent_owner uuid, named uuid[]), unnest(j.named) n (account)
+    where j.id is not null and n.account is distinct from j.parent_owner and hub.hears_of(n.account, j.author);
+    perform hub.tell_audience(j.id, j.visibility, j.author, j.named)
+    from jsonb_to_recordset(judged) as j (id uuid, author uuid, named uuid[], visibility text)
+    where j.id is not null and j.visibility in ('followers', 'direct');
+    -- What answers one and came before it finds it now.
+    update posts o set in_reply_to_id = j.id from jsonb_to_recordset(judged) as j (id uuid, uri text)
+    where j.id is not null and o.in_reply_to = j.uri and o.in_reply_to_id is null;
+
+    return query select j.nth, j.verdict from jsonb_to_recordset(judged) as j (nth int, verdict text);
+end
+$$;
+
+-- Take one post of another server: new, or as it is now.
+drop function if exists hub.take_post(jsonb);
+create function hub.take_post(told jsonb) returns text
+language plpgsql set search_path = pg_catalog, public, hub set plan_cache_mode = force_generic_plan as $$
+declare
+    author constant uuid := told ->> 'author';
+    audience constant text[] := array(select jsonb_array_elements_text(told -> 'audience'));
+    said_version constant bigint := coalesce((told ->> 'version')::bigint, 1);
+    said_at constant timestamptz := told ->> 'updated';
     it record;
-    parent record;
-    named uuid[];
-    new_id uuid;
 begin
     select o.id, o.owner_id, o.origin_actor_id, o.version, o.told_by, coalesce(o.edited_at, o.published_at) as as_of
-    into it from posts o where o.federated_ap_id = place for update;
-    if found then
-        if it.owner_id is not null then
-            return query select 'local_object', it.id;
-            return;
-        elsif it.origin_actor_id <> author then
-            return query select 'not_owner', it.id;
-            return;
-        -- In parentheses: the first bare "then" would end the condition.
-        elsif (case when (p ->> 'by_version')::boolean and version <> it.version then version < it.version
-            else (updated, p ->> 'by') < (it.as_of, coalesce(it.told_by, '')) end)
-        then
-            return query select 'older', it.id;
-            return;
-        elsif it.told_by = p ->> 'by' then
-            return query select 'repeated', it.id;
-            return;
-        end if;
-        new_id := it.id;
+    into it from posts o where o.federated_ap_id = told ->> 'uri' for update;
+    if not found then
+        -- What another one has written meanwhile says the same, or comes again.
+        return (select case t.verdict when 'known' then 'repeated' else t.verdict end
+            from hub.take_posts(jsonb_build_array(told || '{"nth": 1}')) t);
+    elsif it.owner_id is not null then
+        return 'local_object';
+    elsif it.origin_actor_id <> author then
+        return 'not_owner';
+    -- In parentheses: the first bare "then" would end the condition.
+    elsif (case when (told ->> 'by_version')::boolean and said_version <> it.version then said_version < it.version
+        else (said_at, told ->> 'by') < (it.as_of, coalesce(it.told_by, '')) end)
+    then
+        return 'older';
+    elsif it.told_by = told ->> 'by' then
+        return 'repeated';
     end if;
 
-    select o.id, o.owner_id, o.context into parent from posts o where o.federated_ap_id = p ->> 'in_reply_to';
-    -- Named are those of this hub who did not block the author.
-    named := array(select a.row_id from ap_actors a where a.uri = any (told) and a.kind = 'user' and a.deleted_at is null
-        and not exists (select from blocks b where b.owner_id = a.row_id and b.actor_id = author));
-
-    if new_id is null then
-        if parent.owner_id is not null and exists (select from blocks b where b.owner_id = parent.owner_id and b.actor_id = author) then
-            return query select 'blocked', null::uuid;
-            return;
-        end if;
-        -- Kept is what somebody here follows, what answers or names somebody here, and what was asked for.
-        if not ((p ->> 'is_fetched')::boolean or named <> '{}' or parent.owner_id is not null
-            or exists (select from follows f where f.actor_id = author and f.direction = 'out' and f.state = 'accepted')
-            or exists (select from ap_actors a where a.uri = any (told) and (a.kind in ('dao', 'channel') or exists (
-                select from follows f where f.actor_id = a.id and f.direction = 'out' and f.state = 'accepted'))))
-        then
-            return query select 'not_wanted', null::uuid;
-            return;
-        end if;
-        if exists (select from ap_tombstones t where t.uri = place) then
-            return query select 'deleted', null::uuid;
-            return;
-        end if;
-        insert into posts (origin_actor_id, owner_id, type, title, content, content_html, summary, language, sensitive, attachments, tags,
-            visibility, recipients, in_reply_to, in_reply_to_id, context, url, version, raw, poll, published_at, edited_at,
-            federated_ap_id, told_by)
-        values (author, null, p ->> 'type', p ->> 'title', p ->> 'content', p ->> 'content_html', p ->> 'summary', p ->> 'language',
-            (p ->> 'sensitive')::boolean, p -> 'attachments', array(select jsonb_array_elements_text(p -> 'tags')),
-            p ->> 'visibility', told, p ->> 'in_reply_to', parent.id, coalesce(p ->> 'context', parent.context), p ->> 'url', version,
-            p -> 'raw', nullif(p -> 'poll', 'null'), (p ->> 'published')::timestamptz, nullif(updated, (p ->> 'published')::timestamptz),
-            place, p ->> 'by')
-        on conflict (federated_ap_id) do nothing
-        returning posts.id into new_id;
-        if new_id is null then
-            return query select 'repeated', null::uuid;
-            return;
-        end if;
-        if parent.owner_id is not null and hub.hears_of(parent.owner_id, author) then
-            perform hub.emit('post.replied', 'posts', new_id, parent.owner_id);
-        end if;
-        perform hub.emit('post.mentioned', 'posts', new_id, n.account) from unnest(named) n (account)
-        where n.account is distinct from parent.owner_id and hub.hears_of(n.account, author);
-        -- What answers it and came before it finds it now.
-        update posts o set in_reply_to_id = new_id where o.in_reply_to = place and o.in_reply_to_id is null;
-    else
-        update posts o set type = p ->> 'type', title = p ->> 'title', content = p ->> 'content', content_html = p ->> 'content_html',
-            summary = p ->> 'summary', language = p ->> 'language', sensitive = (p ->> 'sensitive')::boolean,
-            attachments = p -> 'attachments', tags = array(select jsonb_array_elements_text(p -> 'tags')),
-            visibility = p ->> 'visibility', recipients = told, in_reply_to = p ->> 'in_reply_to', in_reply_to_id = parent.id,
-            url = p ->> 'url', version = version, raw = p -> 'raw', poll = nullif(p -> 'poll', 'null'),
-            edited_at = case when updated > o.published_at then updated else o.edited_at end, told_by = p ->> 'by'
-        where o.id = new_id;
-        delete from post_audience x where x.post_id = new_id;
+    update posts o set type = told ->> 'type', title = told ->> 'title', content = told ->> 'content',
+        content_html = told ->> 'content_html', summary = told ->> 'summary', language = told ->> 'language',
+        sensitive = (told ->> 'sensitive')::boolean, attachments = told -> 'attachments',
+        tags = array(select jsonb_array_elements_text(told -> 'tags')), visibility = told ->> 'visibility', recipients = audience,
+        in_reply_to = told ->> 'in_reply_to',
+        in_reply_to_id = (select a.id from posts a where a.federated_ap_id = told ->> 'in_reply_to'),
+        url = told ->> 'url', version = said_version, raw = told -> 'raw', poll = nullif(told -> 'poll', 'null'),
+        edited_at = case when said_at > o.published_at then said_at else o.edited_at end, told_by = told ->> 'by'
+    where o.id = it.id;
+    delete from post_audience x where x.post_id = it.id;
+    if told ->> 'visibility' in ('followers', 'direct') then
+        perform hub.tell_audience(it.id, told ->> 'visibility', author,
+            array(select a.row_id from ap_actors a where a.uri = any (audience) and a.kind = 'user' and a.deleted_at is null
+                and not exists (select from blocks b where b.owner_id = a.row_id and b.actor_id = author)));
     end if;
-
-    if p ->> 'visibility' in ('followers', 'direct') then
-        insert into post_audience (post_id, user_id)
-        select new_id, r.account from (select unnest(named) as account
-            union select f.owner_id from follows f where p ->> 'visibility' = 'followers' and f.actor_id = author
-                and f.direction = 'out' and f.state = 'accepted' and f.owner_id is not null) r
-        on conflict do nothing;
-    end if;
-    return query select case when it.id is null then 'new' else 'changed' end, new_id;
+    return 'changed';
 end
 $$;
 

@@ -36,10 +36,7 @@ pub async fn pass_on(tx: &mut Tx, heard: &Incoming) -> Result<()> {
             if !is_open(&heard.object) {
                 return Ok(());
             }
-            let base = format!("{}/ap/groups/", crate::fed::actors::base(tx)?);
-            let mut named = named(&[&*heard.activity, &heard.object]);
-            named.retain(|uri| uri.starts_with(&base));
-            groups(tx, heard.author.id, &named).await?
+            groups(tx, heard.author.id, &of_ours(tx, heard)?).await?
         }
         // What is said about a post goes where the post went.
         _ => {
@@ -64,6 +61,19 @@ pub async fn pass_on(tx: &mut Tx, heard: &Incoming) -> Result<()> {
         announce(tx, group, &about, &heard.activity, body.clone(), is_top).await?;
     }
     Ok(())
+}
+
+/// Whether what came in is addressed to a group of this hub.
+pub fn are_named(tx: &Tx, heard: &Incoming) -> Result<bool> {
+    Ok(!of_ours(tx, heard)?.is_empty())
+}
+
+/// The groups of this hub that it is addressed to.
+fn of_ours(tx: &Tx, heard: &Incoming) -> Result<Vec<String>> {
+    let base = format!("{}/ap/groups/", crate::fed::actors::base(tx)?);
+    let mut named = named(&[&*heard.activity, &heard.object]);
+    named.retain(|uri| uri.starts_with(&base));
+    Ok(named)
 }
 
 /// The same for what is said on this hub.

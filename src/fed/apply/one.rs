@@ -18,7 +18,7 @@ use crate::db::Tx;
 use crate::fed::meaning::{self, Read, Speaker};
 use crate::fed::{policy, trust, vocab};
 use crate::node::Node;
-use crate::node::incoming::{Applied, Author, Incoming, Meaning};
+use crate::node::incoming::{Applied, Author, HearMany, Incoming, Meaning};
 
 /// The longest that domains may take for one activity.
 const LONGEST: Duration = Duration::from_secs(60);
@@ -35,6 +35,8 @@ pub struct Known {
 /// What a batch remembers beside its rows.
 #[derive(Default)]
 pub struct Batch {
+    /// What the rows say, parsed once.
+    pub documents: HashMap<Uuid, Arc<Value>>,
     /// What is gone, and who said so: from the database and from this batch.
     pub gone: HashMap<String, Option<String>>,
     /// What this batch adds to it.
@@ -57,6 +59,12 @@ pub enum Came {
     Panicked,
 }
 
+/// An activity that may be applied: what it means, and of which objects.
+pub struct Ready {
+    pub meaning: Meaning,
+    pub heard: Vec<Incoming>,
+}
+
 /// Apply one activity as a step of the transaction.
 pub async fn apply(
     node: &Node,
@@ -65,15 +73,29 @@ pub async fn apply(
     batch: &mut Batch,
     known: &Known,
 ) -> Result<Came> {
-    let Some(author) = &row.author else {
-        return Ok(Came::Needs(row.actor_uri.clone()));
-    };
-    if let Some(ended) = unwelcome(node, row, author).await? {
-        return Ok(Came::Ended(ended));
+    match read(node, tx, row, batch, known).await? {
+        Ok(ready) => act(node, tx, row, ready, batch, known).await,
+        Err(came) => Ok(came),
     }
-    let activity: Value = match serde_json::from_str(&row.body) {
-        Ok(activity) => activity,
-        Err(_) => return Ok(Came::Ended(Outcome::Refused("not_json"))),
+}
+
+/// What an activity means, or where it ends before anything is done about it.
+pub async fn read(
+    node: &Node,
+    tx: &mut Tx,
+    row: &Row,
+    batch: &mut Batch,
+    known: &Known,
+) -> Result<std::result::Result<Ready, Came>> {
+    let ended = |outcome| Ok(Err(Came::Ended(outcome)));
+    let Some(author) = &row.author else {
+        return Ok(Err(Came::Needs(row.actor_uri.clone())));
+    };
+    if let Some(outcome) = unwelcome(node, row, author).await? {
+        return ended(outcome);
+    }
+    let Some(activity) = batch.document(row) else {
+        return ended(Outcome::Refused("not_json"));
     };
     let speaker = Speaker {
         uri: &row.actor_uri,
@@ -84,7 +106,7 @@ pub async fn apply(
     let read = match meaning::read(&activity, speaker, &is_ours) {
         Read::Fetch(uri) => match fetched(&activity, &uri, speaker, known) {
             Some(read) => read,
-            None => return Ok(Came::Fetch(uri, row.recipient)),
+            None => return Ok(Err(Came::Fetch(uri, row.recipient))),
         },
         Read::UndoesById(uri) => match effects::said_before(tx, &uri, &row.actor_uri).await? {
             Some(inner) => meaning::undoes(&inner, speaker),
@@ -98,22 +120,17 @@ pub async fn apply(
     let (meaning, objects) = match read {
         Read::Means(meaning, objects) => (meaning, objects),
         Read::PassesOn(inside) => (Meaning::PassedOn, vec![inside]),
-        Read::Ignore(reason) => return Ok(Came::Ended(Outcome::Ignored(reason))),
-        Read::Refuse(reason) => return Ok(Came::Ended(Outcome::Refused(reason))),
+        Read::Ignore(reason) => return ended(Outcome::Ignored(reason)),
+        Read::Refuse(reason) => return ended(Outcome::Refused(reason)),
         Read::Fetch(_) | Read::UndoesById(_) => {
-            return Ok(Came::Ended(Outcome::Ignored("object_not_to_be_had")));
+            return ended(Outcome::Ignored("object_not_to_be_had"));
         }
     };
     if batch.is_gone(&row.uri, &objects, &row.actor_uri) {
-        return Ok(Came::Ended(Outcome::Ignored("deleted")));
+        return ended(Outcome::Ignored("deleted"));
     }
 
-    let caller = Caller::Remote(Remote {
-        id: author.id,
-        uri: row.actor_uri.clone(),
-    });
-    let activity = Arc::new(activity);
-    let mut heard = objects.into_iter().map(|object| Incoming {
+    let heard = objects.into_iter().map(|object| Incoming {
         id: row.id,
         uri: row.uri.clone(),
         author: Author {
@@ -130,15 +147,37 @@ pub async fn apply(
         is_proven: row.via == "proof" || activity.get("proof").is_some() && row.via == "feed",
         missing: known.missing.iter().cloned().collect(),
     });
+    let heard = heard.collect();
+    Ok(Ok(Ready { meaning, heard }))
+}
+
+/// Do what follows from it, in its author's name.
+pub async fn act(
+    node: &Node,
+    tx: &mut Tx,
+    row: &Row,
+    ready: Ready,
+    batch: &mut Batch,
+    known: &Known,
+) -> Result<Came> {
+    let Ready { meaning, heard } = ready;
+    let Some(first) = heard.first() else {
+        return Ok(Came::Ended(Outcome::Repeated));
+    };
+    let (author, activity) = (first.author.id, first.activity.clone());
+    let caller = Caller::Remote(Remote {
+        id: author,
+        uri: row.actor_uri.clone(),
+    });
     // Whether a group is listened to at all is asked before anything is looked up because of it.
     let only_asks = meaning == Meaning::PassedOn && known.inside.is_none();
     let before = tx.caller().clone();
     tx.step().await?;
-    if batch.entered != Some(author.id) {
+    if batch.entered != Some(author) {
         tx.enter_as(&caller).await?;
-        batch.entered = Some(author.id);
+        batch.entered = Some(author);
     }
-    let came = step(node, tx, &mut heard, known).await;
+    let came = step(node, tx, &heard, known).await;
     let is_kept = matches!(came, Ok(Came::Ended(Outcome::Done | Outcome::Repeated)));
     if matches!(came, Ok(Came::Panicked)) {
         return came;
@@ -169,20 +208,56 @@ pub async fn apply(
     }
 }
 
-/// Everything that is done about it, in the author's name.
-async fn step(
-    node: &Node,
+/// Do what follows from many that mean the same, by one call as the hub: how each ended, none for those that are to be
+/// done one by one. Nothing at all when the call failed; then all are, and each fails or not by itself.
+pub async fn act_together(
     tx: &mut Tx,
-    heard: &mut impl Iterator<Item = Incoming>,
-    known: &Known,
-) -> Result<Came> {
+    batch: &mut Batch,
+    many: HearMany,
+    heard: &[Incoming],
+) -> Result<Together> {
+    if *tx.caller() != Caller::Hub {
+        tx.enter_as(&Caller::Hub).await?;
+        batch.entered = None;
+    }
+    tx.step().await?;
+    let worked = AssertUnwindSafe(tokio::time::timeout(LONGEST, many(tx, heard))).catch_unwind();
+    match Box::pin(worked).await {
+        Err(_) | Ok(Err(_)) => Ok(Together::Panicked),
+        Ok(Ok(Ok(all))) => {
+            tx.keep_step().await?;
+            let ended = |applied| match applied {
+                Applied::Needs(_) => None,
+                applied => Some(outcome(applied)),
+            };
+            Ok(Together::Ended(
+                all.into_iter().map(|one| one.and_then(ended)).collect(),
+            ))
+        }
+        Ok(Ok(Err(error))) => {
+            tracing::debug!(event = "not_applied_together", cause = %error);
+            tx.undo_step(&Caller::Hub).await?;
+            Ok(Together::Ended(vec![None; heard.len()]))
+        }
+    }
+}
+
+/// What many came to.
+pub enum Together {
+    Ended(Vec<Option<Outcome>>),
+    /// The transaction is not to be trusted any more.
+    Panicked,
+}
+
+/// Everything that is done about it, in the author's name.
+async fn step(node: &Node, tx: &mut Tx, heard: &[Incoming], known: &Known) -> Result<Came> {
     let mut all = Outcome::Repeated;
     for heard in heard {
         let worked = async {
-            if let Some(stop) = effects::before(node, tx, &heard).await? {
+            if let Some(stop) = effects::before(node, tx, heard).await? {
                 return Ok(stop);
             }
-            hear(node, tx, &heard).await
+            hear(node, tx, heard).await
         };
         let worked = AssertUnwindSafe(tokio::time::timeout(LONGEST, worked)).catch_unwind();
         let applied = match Box::pin(worked).await {
@@ -196,12 +271,7 @@ async fn step(
         let ended = match applied {
             Applied::Needs(uri) if known.missing.contains(&uri) => Outcome::Waits("not_to_be_had"),
             Applied::Needs(uri) => return Ok(Came::Needs(uri)),
-            Applied::Done => Outcome::Done,
-            Applied::Repeated => Outcome::Repeated,
-            Applied::Ignored(reason) => Outcome::Ignored(reason),
-            Applied::Refused(reason) => Outcome::Refused(reason),
-            Applied::Waits(reason) => Outcome::Waits(reason),
-            Applied::NotMine => Outcome::Ignored("not_heard"),
+            applied => outcome(applied),
         };
         let is_good = matches!(
             ended,
@@ -210,7 +280,7 @@ async fn step(
         if !is_good {
             return Ok(Came::Ended(ended));
         }
-        let ended = match effects::after(tx, &heard, known).await? {
+        let ended = match effects::after(tx, heard, known).await? {
             true => Outcome::Done,
             false => ended,
         };
@@ -219,6 +289,18 @@ async fn step(
         }
     }
     Ok(Came::Ended(all))
+}
+
+fn outcome(applied: Applied) -> Outcome {
+    match applied {
+        Applied::Done => Outcome::Done,
+        Applied::Repeated => Outcome::Repeated,
+        Applied::Ignored(reason) => Outcome::Ignored(reason),
+        Applied::Refused(reason) => Outcome::Refused(reason),
+        Applied::Waits(reason) => Outcome::Waits(reason),
+        Applied::Needs(_) => Outcome::Waits("not_to_be_had"),
+        Applied::NotMine => Outcome::Ignored("not_heard"),
+    }
 }
 
 /// Ask the domains, in their order, until one knows what to do.
@@ -261,6 +343,16 @@ fn fetched(activity: &Value, uri: &str, speaker: Speaker<'_>, known: &Known) -> 
 }
 
 impl Batch {
+    /// What a row says; none when that is no JSON.
+    pub fn document(&mut self, row: &Row) -> Option<Arc<Value>> {
+        if let Some(document) = self.documents.get(&row.id) {
+            return Some(document.clone());
+        }
+        let document = Arc::new(serde_json::from_str::<Value>(&row.body).ok()?);
+        self.documents.insert(row.id, document.clone());
+        Some(document)
+    }
+
     fn bury(&mut self, uri: &str, actor: &str) {
         self.gone.insert(uri.to_owned(), Some(actor.to_owned()));
         self.buried.push((uri.to_owned(), actor.to_owned()));

@@ -1,6 +1,6 @@
 //! Posts of other servers as they come in: new, changed, gone. What is kept and what is not is decided in one statement.
 
-use diesel::sql_types::Text;
+use diesel::sql_types::{Integer, Text};
 use serde_json::{Value, json};
 
 use super::read;
@@ -12,26 +12,77 @@ use crate::node::incoming::{Applied, Incoming, Meaning};
 
 /// Somebody has said something.
 pub async fn on_post(tx: &mut Tx, heard: &Incoming) -> Result<Applied> {
-    let mut post = match read::post(&heard.object, clock::now()) {
+    let post = match as_row(heard) {
         Ok(post) => post,
         Err(reason) => return Ok(Applied::Refused(reason)),
     };
-    let uri = vocab::id(&heard.object).unwrap_or_default();
-    // What was asked for comes by itself, without an activity around it.
-    let is_fetched = heard.uri == uri;
-    let is_update = heard.meaning == Meaning::PostUpdated;
-    if let Some(post) = post.as_object_mut() {
-        post.insert("author".to_owned(), json!(heard.author.id));
-        post.insert("is_fetched".to_owned(), json!(is_fetched));
-        post.insert(
-            "by".to_owned(),
-            json!(order(is_fetched, is_update, &heard.uri)),
-        );
+
+    let mut take = Statement::<Text>::new("select hub.take_post(");
+    take.text(post.to_string()).sql("::jsonb)");
+    let verdicts: Vec<String> = tx.as_hub(async |tx| tx.load(take).await).await?;
+
+    let verdict = verdicts.into_iter().next().unwrap_or_default();
+    let applied = applied(&verdict, is_fetched(heard));
+    if applied == Applied::Done && !is_fetched(heard) {
+        groups::pass_on(tx, heard).await?;
+    }
+    Ok(applied)
+}
+
+/// Many have said something new. What is there already and what a group passes on are heard one by one.
+pub async fn on_posts(tx: &mut Tx, heard: &[Incoming]) -> Result<Vec<Option<Applied>>> {
+    let mut all = vec![None; heard.len()];
+    let mut rows = Vec::with_capacity(heard.len());
+    for (nth, (heard, applied)) in heard.iter().zip(&mut all).enumerate() {
+        if groups::are_named(tx, heard)? {
+            continue;
+        }
+        match as_row(heard) {
+            Ok(Value::Object(mut row)) => {
+                row.insert("nth".to_owned(), json!(nth));
+                rows.push(Value::Object(row));
+            }
+            Ok(_) => {}
+            Err(reason) => *applied = Some(Applied::Refused(reason)),
+        }
     }
 
-    let verdict = take(tx, &post).await?;
+    let mut take = Statement::<(Integer, Text)>::new("select nth, verdict from hub.take_posts(");
+    take.text(Value::Array(rows).to_string()).sql("::jsonb)");
+    let verdicts: Vec<(i32, String)> = tx.load(take).await?;
 
-    let applied = match verdict.as_str() {
+    for (nth, verdict) in verdicts {
+        let nth = usize::try_from(nth).unwrap_or(usize::MAX);
+        if let (Some(one), Some(heard)) = (all.get_mut(nth), heard.get(nth))
+            && verdict != "known"
+        {
+            *one = Some(applied(&verdict, is_fetched(heard)));
+        }
+    }
+    Ok(all)
+}
+
+/// What was asked for comes by itself, without an activity around it.
+fn is_fetched(heard: &Incoming) -> bool {
+    Some(heard.uri.as_str()) == vocab::id(&heard.object)
+}
+
+/// What was said as `hub.take_post` takes it.
+fn as_row(heard: &Incoming) -> std::result::Result<Value, &'static str> {
+    let mut post = read::post(&heard.object, clock::now())?;
+    let is_update = heard.meaning == Meaning::PostUpdated;
+    let is_fetched = is_fetched(heard);
+    if let Some(post) = post.as_object_mut() {
+        let by = order(is_fetched, is_update, &heard.uri);
+        post.insert("author".to_owned(), json!(heard.author.id));
+        post.insert("is_fetched".to_owned(), json!(is_fetched));
+        post.insert("by".to_owned(), json!(by));
+    }
+    Ok(post)
+}
+
+fn applied(verdict: &str, is_fetched: bool) -> Applied {
+    match verdict {
         "new" | "changed" => Applied::Done,
         "repeated" => Applied::Repeated,
         // Who asked for it has it, newer than what is shown.
@@ -42,11 +93,7 @@ pub async fn on_post(tx: &mut Tx, heard: &Incoming) -> Result<Applied> {
         "local_object" => Applied::Refused("local_object"),
         "not_owner" => Applied::Refused("not_owner"),
         _ => Applied::Refused("blocked"),
-    };
-    if applied == Applied::Done && !is_fetched {
-        groups::pass_on(tx, heard).await?;
     }
-    Ok(applied)
 }
 
 /// Which of two words about one object of the same time is the later one: what is changed comes after what is new, and of
@@ -58,13 +105,6 @@ fn order(is_fetched: bool, is_update: bool, uri: &str) -> String {
         (false, true) => 'c',
     };
     format!("{rank} {uri}")
-}
-
-async fn take(tx: &mut Tx, post: &Value) -> Result<String> {
-    let mut take = Statement::<Text>::new("select verdict from hub.take_post(");
-    take.text(post.to_string()).sql("::jsonb)");
-    let rows: Vec<String> = tx.as_hub(async |tx| tx.load(take.clone()).await).await?;
-    Ok(rows.into_iter().next().unwrap_or_default())
 }
 
 /// Something is gone: a post, if it is one of the author's.
