@@ -268,6 +268,18 @@ async fn what_is_said_of_listings_stands_in_the_files() {
         let uri = row["federated_ap_id"].as_str().unwrap();
         said.push((name, hub.ask(uri).await.json()));
     }
+    let ben = hub.member("ben").await;
+    let passed_on = hub
+        .rpc(&ben.person, "reactions_announce", json!({ "object": uri }))
+        .await;
+    said.push(("announced", last(&hub, "Announce").await));
+    hub.rpc(
+        &ben.person,
+        "reactions_undo",
+        json!({ "id": passed_on["id"] }),
+    )
+    .await;
+    said.push(("announce_undone", last(&hub, "Undo").await));
     hub.changes(&ann, "listings", &row, json!({ "status": "sold" }))
         .await;
     said.push(("sold", last(&hub, "Update").await));

@@ -79,6 +79,12 @@ async fn what_others_think_of_it_is_counted() {
         );
         assert_eq!(hub.count(&events).await, 2, "{kind}");
 
+        let news = format!(
+            "select count(*) from notification_events where event_type in ('{0}.liked', '{0}.announced')",
+            kind.trim_end_matches('s')
+        );
+        hub.counts(&news, 2).await;
+
         // Nobody takes back what another did; he does.
         for (from, expected) in [(&mallory, 1), (&petra, 0)] {
             let undo = from.activity("Undo", json!({ "object": { "type": "Like", "id": like["id"], "actor": petra.id, "object": uri }, "to": [alice.actor] }));
@@ -130,4 +136,85 @@ async fn what_others_think_of_it_is_counted() {
             .await,
         0
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_one_thinks_of_it_is_said_to_its_hub() {
+    let hubs = Hub::start_all(&["a", "b"]).await;
+    let (a, b) = (&hubs[0], &hubs[1]);
+    let (alice, ann) = (a.member("alice").await, a.member("ann").await);
+    let (bruno, fan) = (b.member("bruno").await, a.member("fan").await);
+    b.follows(&bruno, &alice.handle).await;
+    a.follows(&fan, &bruno.handle).await;
+    let lamp = json!({ "listing_type": "physical", "title": "A lamp", "status": "active", "price_type": "free" });
+    let lamp = alice.person.adds(&a.hub, "listings", lamp).await;
+    let listing = lamp["federated_ap_id"].as_str().unwrap().to_owned();
+    let bread = json!({ "decl_type": "offer", "title": "Bread", "exchange_type": "gift" });
+    let declaration = declares(a, &alice, bread, b).await;
+    b.counts(
+        &format!("select count(*) from listings where federated_ap_id = '{listing}'"),
+        1,
+    )
+    .await;
+
+    for (kind, uri) in [("listings", &listing), ("declarations", &declaration)] {
+        let count = |likes: i64, announces: i64| {
+            format!(
+                "select count(*) from {kind} where federated_ap_id = '{uri}' and likes_count = {likes} and announces_count = {announces}"
+            )
+        };
+        let asked = json!({ "object": uri });
+        let like = b.rpc(&bruno.person, "reactions_like", asked.clone()).await;
+        b.rpc(&bruno.person, "reactions_announce", asked.clone())
+            .await;
+        a.counts(&count(1, 1), 1).await;
+        b.counts(&count(1, 1), 1).await;
+        // Between two of one hub it counts once.
+        a.rpc(&ann.person, "reactions_like", asked.clone()).await;
+        a.counts(&count(2, 1), 1).await;
+        b.rpc(&bruno.person, "reactions_undo", json!({ "id": like["id"] }))
+            .await;
+        a.counts(&count(1, 1), 1).await;
+        b.counts(&count(0, 1), 1).await;
+    }
+    // What few may read is passed on by nobody, and what one does not see is not there.
+    let few = json!({ "listing_type": "physical", "title": "For few", "status": "active", "visibility": "followers", "price_type": "free" });
+    let few = alice.person.adds(&a.hub, "listings", few).await;
+    let few = few["federated_ap_id"].as_str().unwrap();
+    b.counts(
+        &format!("select count(*) from listings where federated_ap_id = '{few}'"),
+        1,
+    )
+    .await;
+    let (status, _) = b
+        .tries(
+            &bruno.person,
+            "reactions_announce",
+            json!({ "object": few }),
+        )
+        .await;
+    assert_eq!(status, 403);
+    let (status, _) = a
+        .tries(&ann.person, "reactions_like", json!({ "object": few }))
+        .await;
+    assert_eq!(status, 404);
+    let like = b
+        .rpc(&bruno.person, "reactions_like", json!({ "object": few }))
+        .await;
+    a.counts(
+        &format!(
+            "select count(*) from listings where federated_ap_id = '{few}' and likes_count = 1"
+        ),
+        1,
+    )
+    .await;
+    b.rpc(&bruno.person, "reactions_undo", json!({ "id": like["id"] }))
+        .await;
+    a.counts(
+        &format!(
+            "select count(*) from listings where federated_ap_id = '{few}' and likes_count = 0"
+        ),
+        1,
+    )
+    .await;
 }

@@ -224,12 +224,16 @@ declare
     it constant reactions := case when tg_op = 'DELETE' then old else new end;
     found_likes int;
     found_announces int;
+    is_away boolean;
 begin
     if current_user <> 'service_role' then
         return null;
     end if;
+    -- Between two of this hub there are two rows, of which that of the owner counts; of others' there is one.
+    is_away := case it.object_kind when 'listings' then exists (select from listings l where l.id = it.object_id and l.owner_id is null)
+        else exists (select from declarations d where d.id = it.object_id and d.owner_id is null) end;
     select count(*) filter (where r.type = 'like'), count(*) filter (where r.type = 'announce') into found_likes, found_announces
-    from reactions r where r.object_id = it.object_id and r.object_kind = it.object_kind and r.direction = 'in';
+    from reactions r where r.object_id = it.object_id and r.object_kind = it.object_kind and (r.direction = 'in' or is_away);
     if it.object_kind = 'listings' then
         update listings l set likes_count = found_likes, announces_count = found_announces where l.id = it.object_id;
     else
