@@ -229,7 +229,7 @@ async fn what_is_said_of_listings_stands_in_the_files() {
     said.push(("proposal", hub.ask(&format!("{uri}/proposal")).await.json()));
     for (name, listing) in [
         (
-            "service_hourly",
+            "hourly",
             json!({ "listing_type": "service", "title": "Lessons", "status": "active", "price_type": "hourly", "price_amount": "12.5",
                 "price_currency": "GBP" }),
         ),
