@@ -25,6 +25,7 @@ pub struct Load<'a> {
     pub hub: &'a str,
     pub count: usize,
     pub connections: usize,
+    /// tampered: other words than those that were signed;
     /// signed: the request's signature alone; named: the same, and it names the reader; both: a proof besides; proof: a proof alone; forged: a wrong signature.
     pub mode: &'a str,
     /// The number of the first note.
@@ -194,6 +195,11 @@ fn request(
         "POST /ap/inbox HTTP/1.1\r\nhost: {host}\r\ncontent-length: {}\r\n",
         body.len()
     );
+    // Changed on its way.
+    let body = match load.mode {
+        "tampered" => body.replacen("worth", "Worth", 1),
+        _ => body,
+    };
     for (name, value) in headers {
         write!(head, "{name}: {value}\r\n").unwrap();
     }

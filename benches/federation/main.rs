@@ -56,7 +56,7 @@ fn main() {
         }
         _ => panic!(
             "units | publish DATA_DIR DATABASE_URL PUBLIC_URL POSTS FROM | senders FILE COUNT | \
-             load FILE URL HUB COUNT CONNECTIONS signed|named|both|proof|forged FROM"
+             load FILE URL HUB COUNT CONNECTIONS signed|named|both|proof|forged|tampered FROM"
         ),
     }
 }
@@ -82,10 +82,12 @@ fn publish(data_dir: &str, database: &str, public_url: &str, posts: usize, from:
         let mut ids = Vec::new();
         let mut before = 0.0;
         for n in from..from + posts {
-            let note = format!("{speaker}/notes/{n}");
+            // Each note is said, and then said anew as it is now: their order counts.
+            let note = format!("{speaker}/notes/{}", n / 2);
+            let kind = if n % 2 == 0 { "Create" } else { "Update" };
             let outgoing = Outgoing {
                 actor: SPEAKER.parse().unwrap(),
-                activity: json!({ "type": "Create", "object": {
+                activity: json!({ "type": kind, "object": {
                     "id": note, "type": "Note", "attributedTo": speaker, "to": [PUBLIC], "cc": [format!("{speaker}/followers")],
                     "content": format!("<p>{}</p>", "Something that is worth saying. ".repeat(20)),
                 } }),

@@ -78,23 +78,30 @@ def run(bench):
         stored = int(rig.hub.sql("select count(*) from posts where origin_actor_id is not null"))
         told = rig.load(count, "both")
         both = told["spent"] / count
+        told = rig.load(count, "named")
+        named = told["spent"] / count
         told = rig.load(count, "proof")
         if told["answers"] != {"202": count}:
             bench.die(f"the hub answered {told['answers']} to proofs")
         proof = told["spent"] / count
         rows = int(rig.hub.sql("select count(*) from ap_received"))
-        told = rig.load(count, "forged")
-        refused = told["spent"] / count
+        refused = {}
+        # Not what was signed; and a signature that is wrong, whose host cannot be asked whether its key is a new one.
+        for mode in ("tampered", "forged"):
+            told = rig.load(count, mode)
+            refused[mode] = (told["spent"] / count, told["answers"])
         left = int(rig.hub.sql("select count(*) from ap_received")) - rows
         print(f"\n{'inbox':64} {'figure':>16} {'floor':>8} {'aim':>6}")
         print(f"{'stored before the 202, 8 connections, against a durable insert':64} {statistics.median(ratios):14.2f} x {'0.2':>8} {'0.4':>6}")
         print(f"{'  (activities a second; posts of it that people read)':64} {statistics.median(rates):10.0f} {stored:5}")
         print(f"{'one stored and processed Create{Note}':64} {plain / verify:7.1f} verifies {'40':>8} {'20':>6}")
+        print(f"{'  the same that names somebody here, with its notification':64} {named / verify:7.1f} verifies")
         print(f"{'the same with a proof besides':64} {both / verify:7.1f} verifies")
         print(f"{'the same with a proof alone':64} {proof / verify:7.1f} verifies")
         print(f"{'  what a proof adds, against its verification alone':64} {(both - plain) / units['proof']:14.2f} x {'3':>8} {'2':>6}")
-        print(f"{'refused at the door, against the accepted path':64} {refused / plain:14.2f} x {'0.5':>8} {'0.25':>6}")
-        print(f"{'  answers, and rows that are left of it':64} {json.dumps(told['answers']):>10} {left:5}")
+        for mode, (spent, answers) in refused.items():
+            print(f"{f'refused at the door ({mode}), against the accepted path':64} {spent / plain:14.2f} x {'0.5':>8} {'0.25':>6}  {json.dumps(answers)}")
+        print(f"{'  rows that are left of it':64} {left:14}")
         print(f"{'p99 of the answer under that load':64} {statistics.median(p99) * 1000:13.1f} ms {'20':>8} {'5':>6}")
         while rig.number < many:
             rig.load(10_000, "signed")

@@ -1,7 +1,7 @@
 # Usage: scripts/bench federation [--seconds N] [--runs N]
 """What it costs to be read by other servers, in processor time of the hub's process (its database not counted, since none is
 asked): an actor's document against a constant answer of the same server, and what a checked signature adds to it."""
-import base64, datetime, os, pathlib, statistics, subprocess, time, urllib.parse
+import base64, datetime, os, pathlib, socket, statistics, subprocess, time, urllib.error, urllib.parse, urllib.request
 
 KEY = "https://reader.example/users/reader#main-key"
 
@@ -19,6 +19,22 @@ def each(bench, hub, headers, path, seconds):
     before = own_seconds(hub.process.pid)
     rate = bench.wrk(lua, hub.url, seconds)
     return (own_seconds(hub.process.pid) - before) / (rate * seconds)
+
+
+def actor_of(hub, headers):
+    """The path of the account's actor, once everybody may read it."""
+    while not (uri := hub.sql("select uri from ap_actors where kind = 'user' limit 1")):
+        time.sleep(0.1)
+    path = urllib.parse.urlparse(uri).path
+    for _ in range(100):
+        try:
+            with urllib.request.urlopen(urllib.request.Request(hub.url + path, headers=headers)) as answer:
+                answer.read()
+                return path
+        except urllib.error.HTTPError as error:
+            refused = error.read()
+            time.sleep(0.1)
+    raise SystemExit(f"the actor is not to be read: {refused}")
 
 
 def signed(hub, path, scratch):
@@ -44,13 +60,13 @@ def run(bench):
         bench.need(program)
     verify = bench.units()["verify"]
     accept = {"Accept": "application/activity+json"}
-    hub = bench.Hub()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        bind = "127.0.0.1:%d" % free.getsockname()[1]
+    hub = bench.Hub({"MADE_OPEN_BIND": bind, "MADE_OPEN_PUBLIC_URL": f"http://{bind}"})
     try:
         hub.sign_up()
-        uri = ""
-        while not (uri := hub.sql("select uri from ap_actors where kind = 'user' limit 1")):
-            time.sleep(0.1)
-        path = urllib.parse.urlparse(uri).path
+        path = actor_of(hub, accept)
         constant, actor = [], []
         for _ in range(runs):
             constant.append(each(bench, hub, accept, "/livez", seconds))
@@ -60,8 +76,6 @@ def run(bench):
         bench.stop(hub.process)
         hub.more = {**hub.more, "MADE_OPEN_AUTHORIZED_FETCH": "on"}
         hub.begin()
-        uri = hub.sql("select uri from ap_actors where kind = 'user' limit 1")
-        path = urllib.parse.urlparse(uri).path
         headers = {**accept, **signed(hub, path, hub.scratch)}
         checked = [each(bench, hub, headers, path, seconds) for _ in range(runs)]
 

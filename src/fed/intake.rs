@@ -12,8 +12,9 @@ use crate::db::{Bind, Db, Statement, Tx};
 use crate::fed::signature::Scheme;
 use crate::node::Node;
 
-/// How many writes may be under way: while one waits for the disk, the next is made ready.
-const FLIGHTS: usize = 2;
+/// How many writes may be under way. One: while it waits for the disk, all that comes gathers for the next, and the fewer
+/// statements there are, the less each activity costs.
+const FLIGHTS: usize = 1;
 
 /// How many activities one statement writes.
 const MOST: usize = 256;
