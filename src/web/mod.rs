@@ -35,6 +35,11 @@ pub fn routes(routes: &mut web::ServiceConfig) {
         .route("/first", web::post().to(pages::first_account))
         .route("/@{handle}", web::get().to(pages::seen::profile))
         .route("/posts/{id}", web::get().to(pages::seen::post))
+        .route("/listings/{id}", web::get().to(pages::seen::listing))
+        .route(
+            "/declarations/{id}",
+            web::get().to(pages::seen::declaration),
+        )
         .route("/interact", web::get().to(pages::seen::interact))
         .route("/api/kinds", web::post().to(hub::kinds::add))
         .route("/api/kinds", web::get().to(hub::kinds::list))

@@ -23,9 +23,11 @@ pub fn all() -> Vec<(String, Value)> {
     files(&folder())
 }
 
-/// The files of declarations and exchanges, which tests/mission holds against what is said.
+/// The files of listings, declarations and exchanges, which tests/mission holds against what is said.
 pub fn of_trade() -> Vec<(String, Value)> {
-    files(&folder().with_file_name("trade"))
+    let mut found = files(&folder().with_file_name("trade"));
+    found.extend(files(&folder().with_file_name("market")));
+    found
 }
 
 fn files(folder: &Path) -> Vec<(String, Value)> {

@@ -1,5 +1,6 @@
-//! Declarations and exchanges as the hub really says them, block by block of sections 6 and 7 of the contract, against files: ids,
-//! times and proofs are masked, everything else must stand there letter by letter. `UPDATE_GOLDEN=1` writes the files anew.
+//! Listings, declarations and exchanges as the hub really says them, block by block of sections 5, 6 and 7 of the contract,
+//! against files: ids, times and proofs are masked, everything else must stand there letter by letter. `UPDATE_GOLDEN=1` writes
+//! the files anew.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -9,8 +10,10 @@ use serde_json::{Map, Value, json};
 use super::trade::{Market, declares};
 use crate::support::hubs::Hub;
 
-fn folder() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/wire/trade")
+fn folder(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/fixtures/wire")
+        .join(name)
 }
 
 struct Mask {
@@ -27,6 +30,11 @@ impl Mask {
                     .map(|(name, value)| (name.clone(), self.value(name, value)))
                     .collect();
                 Value::Object(masked)
+            }
+            // What is gone needs no words but those of everybody.
+            Value::String(text) if name == "@context" => {
+                assert_eq!(text, "https://www.w3.org/ns/activitystreams");
+                value.clone()
             }
             value if name == "@context" => {
                 assert_eq!(value, made_open::fed::vocab::context());
@@ -50,7 +58,7 @@ impl Mask {
                 assert_eq!(bs58::decode(&text[1..]).into_vec().unwrap().len(), 64);
                 return "z…".to_owned();
             }
-            "published" | "updated" | "created" | "hasPointInTime" | "mo:expires" => {
+            "published" | "updated" | "deleted" | "created" | "hasPointInTime" | "mo:expires" => {
                 assert!(
                     text.ends_with('Z') && chrono::DateTime::parse_from_rfc3339(text).is_ok(),
                     "{text}"
@@ -173,16 +181,22 @@ async fn what_is_said_of_declarations_and_exchanges_stands_in_the_files() {
         (a.host.clone(), "hub.example"),
         (b.host.clone(), "coop.example"),
     ];
+    hold("trade", &said, &words);
+}
+
+/// What is said stands in the files of a folder, and each of them is held against something.
+fn hold(name: &str, said: &[(&str, Value)], words: &[(String, &'static str)]) {
     let is_update = std::env::var("UPDATE_GOLDEN").is_ok();
-    std::fs::create_dir_all(folder()).unwrap();
+    let folder = folder(name);
+    std::fs::create_dir_all(&folder).unwrap();
     let mut wrong = Vec::new();
-    for (name, document) in &said {
+    for (name, document) in said {
         let mut mask = Mask {
-            words: words.clone(),
+            words: words.to_vec(),
             ids: HashMap::new(),
         };
         let masked = serde_json::to_string_pretty(&mask.value("", document)).unwrap() + "\n";
-        let file = folder().join(format!("{name}.json"));
+        let file = folder.join(format!("{name}.json"));
         if is_update {
             std::fs::write(&file, &masked).unwrap();
         } else if std::fs::read_to_string(&file).unwrap_or_default() != masked {
@@ -190,6 +204,98 @@ async fn what_is_said_of_declarations_and_exchanges_stands_in_the_files() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    let files = std::fs::read_dir(folder()).unwrap().count();
+    let files = std::fs::read_dir(&folder).unwrap().count();
     assert_eq!(files, said.len(), "a file that nothing is held against");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_said_of_listings_stands_in_the_files() {
+    let hub = Hub::start("a", "", &[]).await;
+    let ann = hub.member("ann").await;
+    let mut said: Vec<(&str, Value)> = Vec::new();
+    let bike = json!({
+        "listing_type": "physical", "title": "Blue one-speed bike", "description": "Some rust, rides well.", "status": "active",
+        "price_type": "fixed", "price_amount": 30, "price_currency": "EUR", "tags": ["bike"], "category": "bicycles",
+        "resource_uri": "https://www.wikidata.org/wiki/Q11442", "condition": "used", "place_name": "Berlin", "latitude": 52.52,
+        "longitude": 13.4, "place_radius_m": 5000, "fulfilment": ["pickup", "shipping"], "language": "en",
+        "expires_at": "2099-01-20T00:00:00Z",
+        "photos": [{ "url": "https://media.hub.example/bike.webp", "media_type": "image/webp", "name": "A blue bike", "width": 1200,
+            "height": 900, "blurhash": "LIIE|gRj00WB-;j[t7j[" }],
+    });
+    let row = ann.person.adds(&hub.hub, "listings", bike).await;
+    let uri = row["federated_ap_id"].as_str().unwrap().to_owned();
+    said.push(("created", last(&hub, "Create").await));
+    said.push(("listing", hub.ask(&uri).await.json()));
+    said.push(("proposal", hub.ask(&format!("{uri}/proposal")).await.json()));
+    for (name, listing) in [
+        (
+            "hourly",
+            json!({ "listing_type": "service", "title": "Lessons", "status": "active", "price_type": "hourly", "price_amount": "12.5",
+                "price_currency": "GBP" }),
+        ),
+        (
+            "negotiable",
+            json!({ "listing_type": "physical", "title": "A boat", "status": "active", "price_type": "negotiable" }),
+        ),
+        (
+            "negotiable_asked",
+            json!({ "listing_type": "physical", "title": "A raft", "status": "active", "price_type": "negotiable",
+                "price_amount": 100, "price_currency": "JPY" }),
+        ),
+        (
+            "free",
+            json!({ "listing_type": "physical", "title": "Bricks", "status": "active", "price_type": "free", "quantity": 40,
+                "minimum": 10 }),
+        ),
+        (
+            "time_credit",
+            json!({ "listing_type": "service", "title": "Gardening", "status": "active", "price_type": "time_credit",
+                "price_amount": 2 }),
+        ),
+        (
+            "data_product",
+            json!({ "listing_type": "data_product", "title": "Bus times", "status": "active", "price_type": "fixed",
+                "price_amount": "0.99", "price_currency": "XTS", "license": "CC-BY-4.0", "format": "text/csv",
+                "schema_uri": "https://data.example/schema.json" }),
+        ),
+        (
+            "digital",
+            json!({ "listing_type": "digital", "title": "A song", "status": "active", "visibility": "unlisted",
+                "price_type": "fixed", "price_amount": 1, "price_currency": "CHF" }),
+        ),
+    ] {
+        let row = ann.person.adds(&hub.hub, "listings", listing).await;
+        let uri = row["federated_ap_id"].as_str().unwrap();
+        said.push((name, hub.ask(uri).await.json()));
+    }
+    let ben = hub.member("ben").await;
+    let passed_on = hub
+        .rpc(&ben.person, "reactions_announce", json!({ "object": uri }))
+        .await;
+    said.push(("announced", last(&hub, "Announce").await));
+    hub.rpc(
+        &ben.person,
+        "reactions_undo",
+        json!({ "id": passed_on["id"] }),
+    )
+    .await;
+    said.push(("announce_undone", last(&hub, "Undo").await));
+    hub.changes(&ann, "listings", &row, json!({ "status": "sold" }))
+        .await;
+    said.push(("sold", last(&hub, "Update").await));
+    // What is shown to followers alone says so, and who saw it before is told that it is gone from the market.
+    hub.changes(&ann, "listings", &row, json!({ "visibility": "followers" }))
+        .await;
+    said.push(("for_followers", last(&hub, "Update").await));
+    hub.deletes(&ann, "listings", &row).await;
+    said.push(("deleted", last(&hub, "Delete").await));
+    let gone = hub.ask(&uri).await;
+    assert_eq!(gone.status, 410);
+    said.push(("tombstone", gone.json()));
+
+    let words = vec![
+        (hub.public.clone(), "https://hub.example"),
+        (hub.host.clone(), "hub.example"),
+    ];
+    hold("market", &said, &words);
 }

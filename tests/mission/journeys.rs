@@ -9,16 +9,12 @@ fn interpreter_of(variable: &str) -> String {
     std::env::var(variable).unwrap_or_else(|_| panic!("{variable} is not set: run scripts/test"))
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_buyer_by_supabase_js() {
-    let market = Market::open().await;
+/// Tell a story with these surroundings; all its steps are true.
+fn tells(script: &str, surroundings: &[(&str, &str)], steps: usize) {
     let told = Command::new(interpreter_of("MADE_OPEN_TEST_NODE"))
-        .arg("buyer.mjs")
+        .arg(script)
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients"))
-        .env("HUB_URL", &market.b.hub.url)
-        .env("HUB_ANON_KEY", &market.b.hub.anon)
-        .env("SELLER_URL", &market.a.hub.url)
-        .env("SELLER_ANON_KEY", &market.a.hub.anon)
+        .envs(surroundings.iter().copied())
         .env("NO_PROXY", "*")
         .output()
         .unwrap();
@@ -29,6 +25,38 @@ async fn a_buyer_by_supabase_js() {
         told.status,
         String::from_utf8_lossy(&told.stderr)
     );
-    let steps = said.lines().filter(|line| line.starts_with("ok ")).count();
-    assert_eq!(steps, 12, "{said}");
+    let told = said.lines().filter(|line| line.starts_with("ok ")).count();
+    assert_eq!(told, steps, "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_buyer_by_supabase_js() {
+    let market = Market::open().await;
+    tells(
+        "buyer.mjs",
+        &[
+            ("HUB_URL", &market.b.hub.url),
+            ("HUB_ANON_KEY", &market.b.hub.anon),
+            ("SELLER_URL", &market.a.hub.url),
+            ("SELLER_ANON_KEY", &market.a.hub.anon),
+        ],
+        12,
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_seller_by_supabase_js() {
+    let market = Market::open().await;
+    tells(
+        "seller.mjs",
+        &[
+            ("HUB_URL", &market.a.hub.url),
+            ("HUB_ANON_KEY", &market.a.hub.anon),
+            ("BUYER_URL", &market.b.hub.url),
+            ("BUYER_ANON_KEY", &market.b.hub.anon),
+            ("SELLER_ACTOR", &market.alice.actor),
+            ("BUYER_ACTOR", &market.bruno.actor),
+        ],
+        12,
+    );
 }

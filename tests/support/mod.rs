@@ -13,6 +13,7 @@ pub mod database;
 pub mod fedify;
 pub mod hub;
 pub mod hubs;
+pub mod linked;
 pub mod mail;
 pub mod peer;
 pub mod people;

@@ -85,6 +85,14 @@ begin
 end
 $$;
 
+-- Who follows its seller reads a listing that is for followers alone, wherever the seller is.
+create or replace function hub.follows_seller(owner uuid, author uuid, origin uuid) returns boolean
+language sql stable security definer set search_path = pg_catalog, public, hub as $$
+    select exists (select from follows f join ap_actors a on a.id = f.actor_id
+        where f.owner_id = auth.uid() and f.direction = 'out' and f.state = 'accepted'
+            and (a.id in (author, origin) or (author is null and a.kind = 'user' and a.row_id = owner)))
+$$;
+
 -- Listings from elsewhere ---------------------------------------------------------------------------------------------
 
 -- Take a listing of another server: new, or as it is now. p: the columns of the row, and author, by, is_fetched, audience.
@@ -150,6 +158,111 @@ begin
     return query select case when new_id is null then 'repeated' else 'new' end, new_id;
 end
 $$;
+
+-- What is thought of listings and declarations -----------------------------------------------------------------------
+
+-- Whether something that is offered or wanted is known by this address, so that it need not be looked for among posts.
+create or replace function hub.is_for_trade(place text) returns boolean
+language sql stable set search_path = pg_catalog, public, hub as $$
+    select exists (select from listings l where l.federated_ap_id = place)
+        or exists (select from declarations d where d.federated_ap_id = place)
+$$;
+
+-- Somebody elsewhere likes or passes on a listing or a declaration: as hub.take_reaction has it of posts.
+create or replace function hub.take_trade_reaction(of_kind text, author uuid, deed text, place text, by text) returns text
+language plpgsql set search_path = pg_catalog, public, hub as $$
+declare
+    it record;
+    speaks uuid;
+    new_id uuid;
+begin
+    if of_kind = 'listings' then
+        select l.id, l.owner_id, l.author_actor_id, l.sent_at, l.visibility, l.hidden_at is not null as is_hidden into it
+        from listings l where l.federated_ap_id = place;
+    else
+        select d.id, d.owner_id, d.author_actor_id, d.sent_at, 'public' as visibility, false as is_hidden into it
+        from declarations d where d.federated_ap_id = place;
+    end if;
+    if not found or (it.owner_id is not null and it.sent_at is null) then
+        return 'unknown';
+    end if;
+    if it.owner_id is null then
+        if deed = 'like' then
+            return 'not_ours';
+        elsif not exists (select from follows f where f.actor_id = author and f.direction = 'out' and f.state = 'accepted') then
+            return 'not_wanted';
+        end if;
+    elsif exists (select from blocks b where b.owner_id = it.owner_id and b.actor_id = author) then
+        return 'blocked';
+    end if;
+    if it.is_hidden or (it.visibility not in ('public', 'unlisted') and (deed = 'announce' or it.visibility <> 'followers'
+        or not exists (select from follows f where f.actor_id = author and f.direction = 'in' and f.state = 'accepted'
+            and case when it.author_actor_id is null then f.owner_id = it.owner_id else f.local_actor_id = it.author_actor_id end)))
+    then
+        return 'not_public';
+    end if;
+    speaks := case when it.owner_id is not null then coalesce(it.author_actor_id,
+        (select a.id from ap_actors a where a.kind = 'user' and a.row_id = it.owner_id)) end;
+    insert into reactions (owner_id, local_actor_id, actor_id, direction, type, object_uri, object_kind, object_id, federated_ap_id)
+    values (it.owner_id, speaks, author, 'in', deed, place, of_kind, it.id, by)
+    on conflict do nothing returning id into new_id;
+    if new_id is null then
+        return 'repeated';
+    end if;
+    if it.owner_id is not null and hub.hears_of(it.owner_id, author) then
+        perform hub.emit(rtrim(of_kind, 's') || case deed when 'like' then '.liked' else '.announced' end, of_kind, it.id, it.owner_id);
+    end if;
+    return 'done';
+end
+$$;
+
+-- How often each was liked and passed on: counted anew whenever the hub hears or forgets one, so that it ends right whatever
+-- a client has deleted meanwhile.
+create or replace function hub.trade_reactions_count() returns trigger
+language plpgsql set search_path = pg_catalog, public, hub as $$
+declare
+    it constant reactions := case when tg_op = 'DELETE' then old else new end;
+    found_likes int;
+    found_announces int;
+    is_away boolean;
+begin
+    if current_user <> 'service_role' then
+        return null;
+    end if;
+    -- Between two of this hub there are two rows, of which that of the owner counts; of others' there is one.
+    is_away := case it.object_kind when 'listings' then exists (select from listings l where l.id = it.object_id and l.owner_id is null)
+        else exists (select from declarations d where d.id = it.object_id and d.owner_id is null) end;
+    select count(*) filter (where r.type = 'like'), count(*) filter (where r.type = 'announce') into found_likes, found_announces
+    from reactions r where r.object_id = it.object_id and r.object_kind = it.object_kind and (r.direction = 'in' or is_away);
+    if it.object_kind = 'listings' then
+        update listings l set likes_count = found_likes, announces_count = found_announces where l.id = it.object_id;
+    else
+        update declarations d set likes_count = found_likes, announces_count = found_announces where d.id = it.object_id;
+    end if;
+    return null;
+end
+$$;
+drop trigger if exists trade_reactions_count on public.reactions;
+create trigger trade_reactions_count after insert on public.reactions
+    for each row when (new.object_kind in ('listings', 'declarations')) execute function hub.trade_reactions_count();
+drop trigger if exists trade_reactions_count_gone on public.reactions;
+create trigger trade_reactions_count_gone after delete on public.reactions
+    for each row when (old.object_kind in ('listings', 'declarations')) execute function hub.trade_reactions_count();
+
+-- What was thought of it goes with it.
+create or replace function hub.trade_forget() returns trigger
+language plpgsql security definer set search_path = pg_catalog, public, hub as $$
+begin
+    delete from reactions r where r.object_id = old.id and r.object_kind = tg_table_name;
+    return null;
+end
+$$;
+drop trigger if exists listings_forget on public.listings;
+create trigger listings_forget after delete on public.listings
+    for each row when (old.likes_count + old.announces_count > 0) execute function hub.trade_forget();
+drop trigger if exists declarations_forget on public.declarations;
+create trigger declarations_forget after delete on public.declarations
+    for each row when (old.likes_count + old.announces_count > 0) execute function hub.trade_forget();
 
 -- Questions about a listing -------------------------------------------------------------------------------------------
 

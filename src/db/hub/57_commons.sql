@@ -145,6 +145,21 @@ drop trigger if exists exchanges_stay on public.exchanges;
 create trigger exchanges_stay before delete on public.exchanges
     for each row execute function hub.exchanges_stay();
 
+-- The words of an offer stay as they were said.
+create or replace function hub.exchanges_words() returns trigger
+language plpgsql security definer set search_path = pg_catalog, public, hub as $$
+begin
+    if coalesce(current_setting('role', true), '') = 'authenticated' and exists (select from hub.deals d where d.exchange_id = old.id) then
+        raise exception 'notes were said with the offer'
+            using errcode = '42501', schema = 'public', table = 'exchanges', column = 'notes', hint = 'Call exchanges_counter.';
+    end if;
+    return new;
+end
+$$;
+drop trigger if exists exchanges_words on public.exchanges;
+create trigger exchanges_words before update of notes on public.exchanges
+    for each row when (new.notes is distinct from old.notes) execute function hub.exchanges_words();
+
 -- Keep what stands behind an exchange, all of it, under the lock of its row.
 create or replace function hub.keep_deal(p jsonb) returns void
 language plpgsql set search_path = pg_catalog, public, hub set plan_cache_mode = force_generic_plan as $$

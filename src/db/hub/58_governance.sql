@@ -312,6 +312,21 @@ drop trigger if exists dao_members_settle on public.dao_members;
 create trigger dao_members_settle before insert or update or delete on public.dao_members
     for each row execute function hub.dao_members_settle();
 
+-- Who was struck off is said afterwards: until the transaction ends the hub remembers who it was. What goes along with a DAO or
+-- an account is said by them.
+create or replace function hub.dao_members_depart() returns trigger
+language plpgsql as $$
+begin
+    perform set_config('hub.departed', (coalesce(nullif(current_setting('hub.departed', true), ''), '[]')::jsonb
+        || coalesce((select jsonb_agg(jsonb_build_object('id', g.id, 'dao_id', g.dao_id, 'user_id', g.user_id, 'actor_id', g.actor_id))
+            from gone g), '[]'))::text, true);
+    return null;
+end
+$$;
+drop trigger if exists dao_members_depart on public.dao_members;
+create trigger dao_members_depart after delete on public.dao_members referencing old table as gone
+    for each statement when (pg_trigger_depth() = 0) execute function hub.dao_members_depart();
+
 -- An actor's row as a DAO of this hub's tables; its rules as its document says.
 create or replace function hub.keep_dao(of_actor uuid) returns uuid
 language plpgsql set search_path = pg_catalog, public, hub as $$

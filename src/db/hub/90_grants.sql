@@ -59,6 +59,8 @@ grant execute on function hub.trust_in(bytea, text, uuid), hub.settle_reputation
 -- What is for sale is found by everybody, and written by the hub where it comes from elsewhere.
 grant execute on function hub.search_listings(text, text, text, text[], numeric, numeric, text, boolean, double precision, double precision,
     double precision, timestamptz, uuid, integer) to anon, authenticated, service_role;
+grant execute on function hub.follows_seller(uuid, uuid, uuid) to anon, authenticated, service_role;
+grant execute on function hub.is_for_trade(text), hub.take_trade_reaction(text, uuid, text, text, text) to service_role;
 grant execute on function hub.take_listing(jsonb), hub.reserve_stock(uuid, numeric), hub.settle_stock(uuid, numeric, boolean) to service_role;
 -- Votes are taken and counted with the hub's own rights.
 grant select, insert, update, delete on hub.electorate, hub.tallies, hub.advisory_votes to service_role;

@@ -28,7 +28,7 @@ pub const DOMAIN: Domain = Domain {
         action!("reputation"."issue", "Sign what one's reputation in a domain is now, as a credential to take elsewhere.", ["domain": "text"] => reputation::issue),
         action!("reputation"."import", "Take a credential that another hub signed; it counts if it is about an account of one's own there.", ["credential": "jsonb"] => reputation::import).looking_up("/credential/issuer"),
     ],
-    hooks: &[declarations::publish::HOOK],
+    hooks: &[declarations::publish::HOOK, exchanges::written::HOOK],
     shows: &[
         shows!("credentials" => reputation::show),
         shows!("declarations" => declarations::show::declaration, declarations::show::part),
@@ -37,6 +37,7 @@ pub const DOMAIN: Domain = Domain {
         shows!("export/declarations" => declarations::show::no_actor, declarations::show::exported),
         shows!("agreements" => exchanges::show::agreement),
         shows!("receipts" => exchanges::show::receipt),
+        shows!("export/own/agreements" => exchanges::show::nothing, exchanges::show::exported),
     ],
     jobs: &[
         job!(declarations::expire::Expire),
@@ -59,6 +60,8 @@ pub const DOMAIN: Domain = Domain {
         hears!(DeclarationSaid => declarations::hear::on_declaration),
         hears!(ObjectDeleted => declarations::hear::on_deleted),
         hears!(ActorDeleted => declarations::hear::on_author_deleted),
+        hears!(Liked => declarations::hear::on_reaction),
+        hears!(Announced => declarations::hear::on_reaction),
         hears!(OfferMade => exchanges::hear_offers::on_offer),
         hears!(OfferUndone => exchanges::hear_offers::on_undone),
         hears!(Accepted => exchanges::hear::on_accepted),

@@ -26,6 +26,8 @@ pub fn react<'a>(tx: &'a mut Tx, changes: &'a [Change]) -> Later<'a, ()> {
                 "post.mentioned" | "post.replied" | "post.unreached" => POST,
                 "post.liked" => LIKED,
                 "post.announced" => ANNOUNCED,
+                "listing.liked" | "declaration.liked" => TRADE_LIKED,
+                "listing.announced" | "declaration.announced" => TRADE_ANNOUNCED,
                 "message.received" => MESSAGE,
                 "follow.requested" | "follow.accepted" => FOLLOW,
                 _ => continue,
@@ -97,6 +99,14 @@ const LIKED: &str = "select jsonb_build_object('who', coalesce(a.name, a.preferr
 const ANNOUNCED: &str = "select jsonb_build_object('who', coalesce(a.name, a.preferred_username), 'text', p.content, 'url', p.url) from public.posts p \
      join public.reactions r on r.object_id = p.id and r.type = 'announce' and r.direction = 'in' join public.ap_actors a on a.id = r.actor_id where r.id = (\
      select max(x.id::text)::uuid from public.reactions x where x.object_id = p.id and x.type = 'announce' and x.direction = 'in') and p.id = ";
+const TRADE_LIKED: &str = "select jsonb_build_object('who', coalesce(a.name, a.preferred_username), 'text', o.title, 'url', o.url) \
+     from (select id, title, url from public.listings union all select id, title, url from public.declarations) o \
+     join public.reactions r on r.object_id = o.id and r.type = 'like' and r.direction = 'in' join public.ap_actors a on a.id = r.actor_id where r.id = (\
+     select max(x.id::text)::uuid from public.reactions x where x.object_id = o.id and x.type = 'like' and x.direction = 'in') and o.id = ";
+const TRADE_ANNOUNCED: &str = "select jsonb_build_object('who', coalesce(a.name, a.preferred_username), 'text', o.title, 'url', o.url) \
+     from (select id, title, url from public.listings union all select id, title, url from public.declarations) o \
+     join public.reactions r on r.object_id = o.id and r.type = 'announce' and r.direction = 'in' join public.ap_actors a on a.id = r.actor_id where r.id = (\
+     select max(x.id::text)::uuid from public.reactions x where x.object_id = o.id and x.type = 'announce' and x.direction = 'in') and o.id = ";
 const MESSAGE: &str = "select jsonb_build_object('who', coalesce(a.name, a.preferred_username), 'text', m.body, 'url', null) from public.messages m \
      left join public.ap_actors a on a.id = m.sender_actor_id where m.id = ";
 const FOLLOW: &str = "select jsonb_build_object('who', coalesce(a.name, a.preferred_username), 'text', '', 'url', a.url, 'direction', f.direction) \
@@ -111,6 +121,10 @@ fn news(target: Uuid, change: &Change, row: &Value) -> Option<News> {
         ("post.mentioned", _) => format!("{who} named you"),
         ("post.replied", _) => format!("{who} answered you"),
         ("post.liked", _) => format!("{who} liked what you said"),
+        ("listing.liked" | "declaration.liked", _) => format!("{who} liked what you offer or need"),
+        ("listing.announced" | "declaration.announced", _) => {
+            format!("{who} passed on what you offer or need")
+        }
         ("post.announced", _) => format!("{who} passed on what you said"),
         ("message.received", _) => format!("{who} wrote to you"),
         ("follow.requested", "in") => format!("{who} wants to follow you"),

@@ -16,6 +16,7 @@ pub mod recount;
 pub mod roll;
 pub mod show;
 pub mod tally;
+pub mod transfers;
 pub mod votes;
 
 use crate::node::domain::Domain;
@@ -61,6 +62,7 @@ pub const DOMAIN: Domain = Domain {
         hears!(Added => joining::on_added),
         hears!(Removed => joining::on_removed),
         hears!(MessageCreated => joining::on_message),
+        hears!(ReceiptSaid => transfers::on_transfer),
     ],
     shows: &[
         shows!("proposals" => show::proposal, show::part),

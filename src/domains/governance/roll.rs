@@ -19,7 +19,7 @@ pub const DAOS: Hook = Hook {
     after: Some(after_daos),
 };
 
-/// What follows when somebody is put on the roll by hand.
+/// What follows when somebody is put on the roll or struck off by hand.
 pub const MEMBERS: Hook = Hook {
     kind: "dao_members",
     before: None,
@@ -40,7 +40,7 @@ fn after_daos<'a>(tx: &'a mut Tx, verb: Verb, ids: &'a [String]) -> Later<'a, ()
     })
 }
 
-/// Who has come by himself or was put there is told like everybody else.
+/// Who has come by himself or was put there is told like everybody else, and so is who goes.
 fn after_members<'a>(tx: &'a mut Tx, verb: Verb, ids: &'a [String]) -> Later<'a, ()> {
     Box::pin(async move {
         for id in ids.iter().filter_map(|id| id.parse::<Uuid>().ok()) {
@@ -50,8 +50,36 @@ fn after_members<'a>(tx: &'a mut Tx, verb: Verb, ids: &'a [String]) -> Later<'a,
                 say(tx, &dao, person, "Add").await?;
             }
         }
+        if verb == Verb::Delete {
+            for (dao, person) in departed(tx, ids).await? {
+                say(tx, &dao, person, "Remove").await?;
+            }
+        }
         Ok(())
     })
+}
+
+/// Who was struck off by these rows, of the DAOs that are still there; the database remembers it until the transaction ends.
+async fn departed(tx: &mut Tx, ids: &[String]) -> Result<Vec<(Dao, Person)>> {
+    type Row = (SqlUuid, Nullable<SqlUuid>, Nullable<SqlUuid>);
+    let mut select = Statement::<Row>::new(
+        "select g.dao_id, g.user_id, g.actor_id from jsonb_populate_recordset(null::public.dao_members, \
+         coalesce(nullif(current_setting('hub.departed', true), ''), '[]')::jsonb) g where g.id::text = any (",
+    );
+    select
+        .bind(Bind::Texts(ids.iter().cloned().map(Some).collect()))
+        .sql(")");
+    let rows: Vec<(Uuid, Option<Uuid>, Option<Uuid>)> =
+        tx.as_hub(async |tx| tx.load(select.clone()).await).await?;
+    let mut gone = Vec::new();
+    for (dao, user, actor) in rows {
+        let person = user.map(Person::User).or(actor.map(Person::Actor));
+        let dao = daos::by_id(tx, dao)
+            .await?
+            .filter(|dao| !dao.is_elsewhere());
+        gone.extend(dao.zip(person));
+    }
+    Ok(gone)
 }
 
 async fn entered(tx: &mut Tx, membership: Uuid) -> Result<Option<(Dao, Person)>> {

@@ -33,5 +33,7 @@ pub const DOMAIN: Domain = Domain {
         hears!(ListingSaid => listings::hear::on_listing),
         hears!(ObjectDeleted => listings::hear::on_deleted),
         hears!(ActorDeleted => listings::hear::on_author_deleted),
+        hears!(Liked => listings::hear::on_reaction),
+        hears!(Announced => listings::hear::on_reaction),
     ],
 };

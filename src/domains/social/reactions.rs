@@ -1,8 +1,9 @@
-//! Liking and passing on, and taking it back: of posts here and elsewhere. Between two of this hub there is one row on each
+//! Liking and passing on, and taking it back: of posts, listings and declarations here and elsewhere. Between two of this hub there is one row on each
 //! side and nothing is sent.
 
-mod hear;
+pub mod hear;
 
+use diesel::sql_types::Uuid as SqlUuid;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -18,7 +19,7 @@ use crate::fed::actors::{self, Local};
 use crate::fed::outbox::{self, Outgoing};
 use crate::fed::vocab::PUBLIC;
 
-/// What is done about a post, with its words in rows and on the wire.
+/// What is done about something, with its words in rows and on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Deed {
@@ -35,12 +36,13 @@ impl Deed {
         }
     }
 
-    /// What its author hears.
-    fn event(self) -> &'static str {
-        match self {
-            Self::Like => "post.liked",
-            Self::Announce => "post.announced",
-        }
+    /// What the author of something of this kind hears.
+    fn event(self, kind: &str) -> String {
+        let done = match self {
+            Self::Like => "liked",
+            Self::Announce => "announced",
+        };
+        format!("{}.{done}", kind.trim_end_matches('s'))
     }
 
     /// As an activity's type.
@@ -110,39 +112,39 @@ async fn react(tx: &mut Tx, input: Towards, deed: Deed) -> Result<Value> {
             format!("Nothing is known as {}.", input.object),
         )
     };
-    let post = posts::seen(tx, input.object.trim())
+    let target = target(tx, input.object.trim()).await?.ok_or_else(missing)?;
+    let uri = target.uri.clone().ok_or_else(missing)?;
+    let author = author_of(tx, target.author_id, target.owner_id)
         .await?
         .ok_or_else(missing)?;
-    let uri = post.federated_ap_id.clone().ok_or_else(missing)?;
-    let author = author(tx, &post).await?.ok_or_else(missing)?;
     if super::blocks::is_between(tx, me.id, author.id).await? {
         return Err(Error::forbidden(
             "reaction.blocked",
             "One of you has blocked the other.",
         ));
     }
-    if deed == Deed::Announce && !post.is_public() {
+    if deed == Deed::Announce && !target.is_public {
         return Err(Error::forbidden(
             "reaction.not_public",
             "Only what everybody may read is passed on.",
         ));
     }
 
-    let (row, is_new) = write(tx, &me, &author, "out", deed, &post, &uri).await?;
+    let (row, is_new) = write(tx, &me, &author, "out", deed, &target, &uri).await?;
     if !is_new {
         return Ok(shown(&row, &author));
     }
-    if let Some(owner) = post.owner_id {
+    if let Some(owner) = target.owner_id {
         let theirs = actors::by_id(tx, author.id).await?.ok_or_else(missing)?;
         let mine = people::by_id(tx, me.id).await?.ok_or_else(missing)?;
-        write(tx, &theirs, &mine, "in", deed, &post, &uri).await?;
+        write(tx, &theirs, &mine, "in", deed, &target, &uri).await?;
         if author.id != me.id {
             events::emit(
                 tx,
                 events::Event {
-                    word: deed.event(),
-                    kind: "posts",
-                    row: post.id,
+                    word: &deed.event(target.kind),
+                    kind: target.kind,
+                    row: target.id,
                     owner: Some(owner),
                 },
             )
@@ -213,9 +215,89 @@ pub async fn undo(tx: &mut Tx, input: Undo) -> Result<Value> {
     Ok(json!({ "id": row.id, "undone": true }))
 }
 
+/// What can be reacted to: a post, a listing or a declaration.
+#[derive(Clone, Debug)]
+struct Target {
+    kind: &'static str,
+    id: Uuid,
+    uri: Option<String>,
+    owner_id: Option<Uuid>,
+    /// The actor that speaks in it, if not its owner's own.
+    author_id: Option<Uuid>,
+    is_public: bool,
+}
+
+/// What is for trade: its columns as those of a post.
+#[derive(Deserialize)]
+struct ForTrade {
+    id: Uuid,
+    federated_ap_id: Option<String>,
+    owner_id: Option<Uuid>,
+    author_actor_id: Option<Uuid>,
+    origin_actor_id: Option<Uuid>,
+    #[serde(default)]
+    visibility: Option<String>,
+}
+
+/// What the caller may read, by its address or its id here.
+async fn target(tx: &mut Tx, named: &str) -> Result<Option<Target>> {
+    if let Some(post) = posts::seen(tx, named).await? {
+        return Ok(Some(Target {
+            kind: "posts",
+            id: post.id,
+            uri: post.federated_ap_id.clone(),
+            owner_id: post.owner_id,
+            author_id: post.origin_actor_id.or(post.author_actor_id),
+            is_public: post.is_public(),
+        }));
+    }
+    for kind in ["listings", "declarations"] {
+        // Row security speaks: what he cannot read is not there.
+        let mut ask = Statement::<SqlUuid>::new(format!("select x.id from public.{kind} x where "));
+        match named.parse::<Uuid>() {
+            Ok(id) => ask.sql("x.id = ").bind(Bind::Uuid(id)),
+            Err(_) => ask.sql("x.federated_ap_id = ").text(named),
+        };
+        let Some(id) = tx.load::<_, Uuid>(ask).await?.into_iter().next() else {
+            continue;
+        };
+        let mut select = Statement::new(format!(
+            "select to_jsonb(x) from public.{kind} x where x.id = "
+        ));
+        select
+            .bind(Bind::Uuid(id))
+            .sql(" and (x.owner_id is null or x.sent_at is not null)");
+        let row: Option<ForTrade> = tx.hub_one(select).await?;
+        return Ok(row.map(|row| Target {
+            kind,
+            id: row.id,
+            uri: row.federated_ap_id,
+            owner_id: row.owner_id,
+            author_id: row.origin_actor_id.or(row.author_actor_id),
+            is_public: row
+                .visibility
+                .is_none_or(|it| matches!(it.as_str(), "public" | "unlisted")),
+        }));
+    }
+    Ok(None)
+}
+
 /// Who wrote a post, wherever he lives.
 pub async fn author(tx: &mut Tx, post: &Post) -> Result<Option<Known>> {
-    let actor = match (post.origin_actor_id.or(post.author_actor_id), post.owner_id) {
+    author_of(
+        tx,
+        post.origin_actor_id.or(post.author_actor_id),
+        post.owner_id,
+    )
+    .await
+}
+
+async fn author_of(
+    tx: &mut Tx,
+    author: Option<Uuid>,
+    owner: Option<Uuid>,
+) -> Result<Option<Known>> {
+    let actor = match (author, owner) {
         (Some(actor), _) => Some(actor),
         (None, Some(owner)) => actors::of_row(tx, "user", owner)
             .await?
@@ -234,7 +316,7 @@ async fn write(
     other: &Known,
     direction: &str,
     deed: Deed,
-    post: &Post,
+    target: &Target,
     uri: &str,
 ) -> Result<(Reaction, bool)> {
     let mut insert = Statement::new(
@@ -249,8 +331,10 @@ async fn write(
         .text(deed.name())
         .sql(", ")
         .text(uri)
-        .sql(", 'posts', ")
-        .bind(Bind::Uuid(post.id))
+        .sql(", ")
+        .text(target.kind)
+        .sql(", ")
+        .bind(Bind::Uuid(target.id))
         .sql(" from public.ap_actors a where a.id = ")
         .bind(Bind::Uuid(local.id))
         .sql(" on conflict do nothing returning to_jsonb(reactions)");

@@ -83,6 +83,8 @@ const ROUTES: &[(&str, Use)] = &[
     ("/nodeinfo/{}", Use::Page),
     ("/@{}", Use::Page),
     ("/posts/{}", Use::Page),
+    ("/listings/{}", Use::Page),
+    ("/declarations/{}", Use::Page),
     ("/export/{}", Use::Page),
     ("/dao/{}", Use::Page),
     ("/dao/{}/{}", Use::Page),

@@ -1,4 +1,4 @@
-//! Pages of what other servers see as documents: an actor, a post, and the place where a person of this hub is sent who wants
+//! Pages of what other servers see as documents: an actor, a post, a listing, a declaration, and the place where a person of this hub is sent who wants
 //! to follow or answer somebody elsewhere. Whoever asks for the document is shown the way to it.
 
 use actix_web::http::header;
@@ -63,8 +63,30 @@ pub async fn post(
     request: HttpRequest,
     id: web::Path<String>,
 ) -> HttpResponse {
+    object(&node, &request, "posts", &id).await
+}
+
+/// `/listings/{id}`.
+pub async fn listing(
+    node: web::Data<Node>,
+    request: HttpRequest,
+    id: web::Path<String>,
+) -> HttpResponse {
+    object(&node, &request, "listings", &id).await
+}
+
+/// `/declarations/{id}`.
+pub async fn declaration(
+    node: web::Data<Node>,
+    request: HttpRequest,
+    id: web::Path<String>,
+) -> HttpResponse {
+    object(&node, &request, "declarations", &id).await
+}
+
+async fn object(node: &Node, request: &HttpRequest, path: &str, id: &str) -> HttpResponse {
     let missing = || Error::missing("object.not_found", "There is nothing here.");
-    let (Some(shows), Ok(id)) = (node.shows("posts"), id.parse::<Uuid>()) else {
+    let (Some(shows), Ok(id)) = (node.shows(path), id.parse::<Uuid>()) else {
         return refusal(&missing());
     };
     let shown = node
@@ -80,7 +102,7 @@ pub async fn post(
         Err(error) => return refusal(&error),
     };
     let said = |name: &str| object.get(name).and_then(Value::as_str).unwrap_or_default();
-    if wants_activity(&request, false) {
+    if wants_activity(request, false) {
         return HttpResponse::SeeOther()
             .insert_header((header::LOCATION, said("id")))
             .insert_header((header::VARY, "Accept"))

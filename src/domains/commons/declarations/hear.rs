@@ -4,6 +4,7 @@ use super::wire;
 use crate::base::{Result, clock};
 use crate::db::Tx;
 use crate::domains::social::foreign;
+use crate::domains::social::reactions::hear as reactions;
 use crate::node::incoming::{Applied, Incoming};
 
 /// Somebody says what he offers or needs.
@@ -25,4 +26,9 @@ pub async fn on_deleted(tx: &mut Tx, heard: &Incoming) -> Result<Applied> {
 /// The author is gone, and what he declared with him.
 pub async fn on_author_deleted(tx: &mut Tx, heard: &Incoming) -> Result<Applied> {
     foreign::forget_author(tx, heard, "declarations", "origin_actor_id").await
+}
+
+/// Somebody elsewhere likes a declaration or passes it on.
+pub async fn on_reaction(tx: &mut Tx, heard: &Incoming) -> Result<Applied> {
+    reactions::take(tx, heard, "select hub.take_trade_reaction('declarations', ").await
 }

@@ -6,7 +6,7 @@ use super::{Declaration, wire};
 use crate::base::{Error, Result};
 use crate::db::{Bind, Tx};
 use crate::domains::social::actors as people;
-use crate::domains::social::posts::show::proven;
+use crate::domains::social::posts::show::{about, proven};
 use crate::fed::actors::{self, Local};
 use crate::fed::collections;
 use crate::node::incoming::{Part, Shown, Wanted};
@@ -40,9 +40,15 @@ async fn readable(tx: &mut Tx, id: Uuid) -> Result<Option<(Declaration, Local)>>
     Ok(author.map(|author| (it, author)))
 }
 
-/// The collections of a declaration; nothing is kept in them yet but their number.
-pub async fn part(_: &mut Tx, _: Uuid, collection: &str, _: Wanted) -> Result<Option<Part>> {
-    Ok(matches!(collection, "replies" | "likes" | "shares").then(Part::default))
+/// What was said and thought of a declaration, to everybody.
+pub async fn part(tx: &mut Tx, id: Uuid, collection: &str, wanted: Wanted) -> Result<Option<Part>> {
+    let Some(uri) = super::by_id(tx, id)
+        .await?
+        .and_then(|it| it.federated_ap_id)
+    else {
+        return Ok(None);
+    };
+    about(tx, ("declarations", id, &uri), collection, wanted).await
 }
 
 /// Actors themselves are shown elsewhere.

@@ -167,7 +167,9 @@ pub fn usual(
             let (unit, each) = amount_of(asked);
             let due = match (price, each, declared, terms.unit_based) {
                 (Some(price), ..) => Some(price),
-                (None, Some(each), Some(declared), Some(true)) => {
+                // Where no amount is declared, the price is that of one.
+                (None, Some(each), declared, Some(true)) => {
+                    let declared = declared.unwrap_or(Amount::whole(1));
                     let times = value.multiple_of(declared).ok_or("wrong_quantity")?;
                     Some(each.times(times).ok_or("wrong_quantity")?)
                 }

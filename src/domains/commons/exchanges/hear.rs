@@ -294,6 +294,10 @@ async fn agreed(tx: &mut Tx, heard: &Incoming) -> Result<Applied> {
 
 /// The other party says how it went.
 pub async fn on_receipt(tx: &mut Tx, heard: &Incoming) -> Result<Applied> {
+    // What is about no agreement at all is a gift: others hear it.
+    if heard.object.get("context").is_none() && heard.object.get("fulfills").is_none() {
+        return Ok(Applied::NotMine);
+    }
     tx.as_hub(async |tx| received(tx, heard).await).await
 }
 

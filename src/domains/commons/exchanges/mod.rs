@@ -14,6 +14,7 @@ pub mod show;
 pub mod state;
 pub mod subject;
 pub mod wire;
+pub mod written;
 
 use chrono::{DateTime, Utc};
 use diesel::sql_types::{Jsonb, Nullable, Text, Uuid as SqlUuid};

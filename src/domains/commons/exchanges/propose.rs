@@ -98,6 +98,7 @@ pub async fn propose(tx: &mut Tx, input: Propose) -> Result<Value> {
     bargain::fits(terms, &subject.uri, &bargain, false).map_err(refused)?;
 
     let ask = Ask {
+        row: None,
         bargain,
         words: input.terms,
         expires: until(input.expires)?,
@@ -108,7 +109,7 @@ pub async fn propose(tx: &mut Tx, input: Propose) -> Result<Value> {
 }
 
 /// Until when an offer stands.
-fn until(given: Option<DateTime<Utc>>) -> Result<DateTime<Utc>> {
+pub fn until(given: Option<DateTime<Utc>>) -> Result<DateTime<Utc>> {
     let now = clock::now();
     match given {
         None => Ok(now + USUAL),
@@ -121,7 +122,7 @@ fn until(given: Option<DateTime<Utc>>) -> Result<DateTime<Utc>> {
 }
 
 /// What the one who asks has declared himself, of the other kind.
-async fn own_side(tx: &mut Tx, named: &str, me: &Local, to: &Subject) -> Result<Subject> {
+pub async fn own_side(tx: &mut Tx, named: &str, me: &Local, to: &Subject) -> Result<Subject> {
     let mut found = subject::find(tx, Named::Seen("declarations", named)).await?;
     if found.is_none() {
         found = subject::find(tx, Named::Seen("listings", named)).await?;
@@ -143,6 +144,8 @@ async fn own_side(tx: &mut Tx, named: &str, me: &Local, to: &Subject) -> Result<
 
 /// What is to be said in an offer.
 pub struct Ask {
+    /// The row of it, if there is one already.
+    pub row: Option<Uuid>,
     pub bargain: Bargain,
     pub words: Option<String>,
     pub expires: DateTime<Utc>,
@@ -206,7 +209,7 @@ async fn asked(
         ));
     }
 
-    let id = Uuid::now_v7();
+    let id = ask.row.unwrap_or_else(Uuid::now_v7);
     let base = actors::base(tx)?;
     let context = ask
         .context
@@ -340,7 +343,10 @@ pub async fn put(
         _ => None,
     };
     // Behind a DAO or an agent stands whoever speaks for it.
-    let account = tx.person().await?;
+    let account = match tx.person().await? {
+        None => user(asker),
+        person => person,
+    };
     let proposer_user = user(proposer)
         .or(subject.owner)
         .filter(|_| proposer.is_local());
@@ -394,7 +400,13 @@ pub async fn put(
          r.offer_decl_id, r.need_decl_id, r.listing_id, r.quantity, r.unit, r.price, r.price_unit, r.expires_at \
          from jsonb_populate_record(null::public.exchanges, ",
     );
-    insert.text(row.to_string()).sql("::jsonb) r");
+    // A row that somebody has written himself becomes what was asked.
+    insert.text(row.to_string()).sql(
+        "::jsonb) r on conflict (id) do update set exchange_type = excluded.exchange_type, notes = excluded.notes, \
+         offer_user_id = excluded.offer_user_id, need_user_id = excluded.need_user_id, \
+         counterparty_actor_id = excluded.counterparty_actor_id, quantity = excluded.quantity, unit = excluded.unit, \
+         price = excluded.price, price_unit = excluded.price_unit, expires_at = excluded.expires_at",
+    );
     tx.as_hub(async |tx| tx.run(insert.clone()).await.map(drop))
         .await?;
     keep(tx, kept).await
@@ -467,6 +479,7 @@ pub async fn counter(tx: &mut Tx, input: Counter) -> Result<Value> {
         None => None,
     };
     let ask = Ask {
+        row: None,
         bargain,
         words: input.terms.or_else(|| deal.row.notes.clone()),
         expires: until(input.expires)?,

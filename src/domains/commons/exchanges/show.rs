@@ -1,4 +1,4 @@
-//! Agreements and receipts at their own addresses, for the two parties and nobody else.
+//! Agreements and receipts at their own addresses, for the two parties and nobody else; and all of one's own at once.
 
 use diesel::sql_types::{Bool, Text};
 use serde_json::Value;
@@ -6,7 +6,8 @@ use uuid::Uuid;
 
 use crate::base::{Caller, Error, Result};
 use crate::db::{Bind, Statement, Tx};
-use crate::node::incoming::Shown;
+use crate::fed::collections;
+use crate::node::incoming::{Part, Shown, Wanted};
 
 /// An agreement as its author has it now.
 pub async fn agreement(tx: &mut Tx, id: Uuid) -> Result<Option<Shown>> {
@@ -61,4 +62,30 @@ async fn shown(
         object,
         is_public: false,
     }))
+}
+
+/// What stands here has an address only as part of the export.
+pub async fn nothing(_: &mut Tx, _: Uuid) -> Result<Option<Shown>> {
+    Ok(None)
+}
+
+/// What the caller has agreed upon and what both sides have signed of it, in their own words, newest first.
+pub async fn exported(tx: &mut Tx, _: Uuid, _: &str, wanted: Wanted) -> Result<Option<Part>> {
+    const PAPERS: &str = "(select e.owner_id as person, e.id from public.exchanges e union select e.offer_user_id, e.id from public.exchanges e \
+         union select e.need_user_id, e.id from public.exchanges e) m cross join lateral (\
+         select d.exchange_id as id, d.agreement_now as said from hub.deals d where d.exchange_id = m.id and d.agreement_now is not null \
+         union all select p.id, p.document from hub.deal_documents p where p.exchange_id = m.id) x where m.person = ";
+    let person = tx.person().await?.ok_or_else(|| {
+        Error::sign_in(
+            "export.sign_in",
+            "Sign in: what was agreed upon is shown to those who have a part in it.",
+        )
+    })?;
+    let of = Some(Bind::Uuid(person));
+    let mut part = collections::listed(tx, PAPERS, of, "x.said", wanted).await?;
+    for paper in &mut part.items {
+        let text = paper.as_str().unwrap_or_default();
+        *paper = serde_json::from_str(text).map_err(Error::broken)?;
+    }
+    Ok(Some(part))
 }

@@ -1,6 +1,7 @@
 //! Listings: what is offered for a price. Own ones go out when their rows change, others' come in as rows, and both are
 //! found, shown and answered alike.
 
+pub mod feed;
 pub mod hear;
 pub mod publish;
 pub mod read;

@@ -7,7 +7,7 @@ use super::{Listing, wire};
 use crate::base::{Error, Result};
 use crate::db::{Bind, Tx};
 use crate::domains::social::actors as people;
-use crate::domains::social::posts::show::proven;
+use crate::domains::social::posts::show::{about, proven};
 use crate::fed::actors::{self, Local};
 use crate::fed::collections;
 use crate::node::incoming::{Part, Shown, Wanted};
@@ -49,25 +49,15 @@ async fn shown(
     }))
 }
 
-/// What was said about a listing, to everybody.
+/// What was said and thought of a listing, to everybody.
 pub async fn part(tx: &mut Tx, id: Uuid, collection: &str, wanted: Wanted) -> Result<Option<Part>> {
-    match collection {
-        "replies" => {}
-        "likes" | "shares" => return Ok(Some(Part::default())),
-        _ => return Ok(None),
-    }
     let Some(uri) = super::by_id(tx, id)
         .await?
         .and_then(|it| it.federated_ap_id)
     else {
         return Ok(None);
     };
-    const REPLIES: &str = "public.posts x where x.visibility in ('public', 'unlisted') and x.hidden_at is null \
-         and x.federated_ap_id is not null and x.in_reply_to_id is null and x.in_reply_to = ";
-    let of = Bind::Text(Some(uri));
-    collections::listed(tx, REPLIES, Some(of), "x.federated_ap_id", wanted)
-        .await
-        .map(Some)
+    about(tx, ("listings", id, &uri), collection, wanted).await
 }
 
 /// Actors themselves are shown elsewhere.

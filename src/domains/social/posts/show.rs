@@ -87,3 +87,32 @@ pub async fn part(tx: &mut Tx, id: Uuid, collection: &str, wanted: Wanted) -> Re
         .await
         .map(Some)
 }
+
+/// What was said and thought of something else than a post: a listing or a declaration, known by its kind, id and address.
+pub async fn about(
+    tx: &mut Tx,
+    (kind, id, uri): (&'static str, Uuid, &str),
+    collection: &str,
+    wanted: Wanted,
+) -> Result<Option<Part>> {
+    const REPLIES: &str = "public.posts x where x.visibility in ('public', 'unlisted') and x.hidden_at is null \
+         and x.federated_ap_id is not null and x.in_reply_to_id is null and x.in_reply_to = ";
+    let deed = match collection {
+        "replies" => {
+            let of = Some(Bind::Text(Some(uri.to_owned())));
+            return collections::listed(tx, REPLIES, of, "x.federated_ap_id", wanted)
+                .await
+                .map(Some);
+        }
+        "likes" => "like",
+        "shares" => "announce",
+        _ => return Ok(None),
+    };
+    let from = format!(
+        "public.reactions x where x.direction = 'in' and x.type = '{deed}' and x.object_kind = '{kind}' and x.object_id = "
+    );
+    const SAID: &str = "coalesce(x.federated_ap_id, (select a.uri from public.ap_actors a where a.id = x.actor_id))";
+    collections::listed(tx, &from, Some(Bind::Uuid(id)), SAID, wanted)
+        .await
+        .map(Some)
+}

@@ -1,6 +1,6 @@
 //! What others like and pass on, and take back.
 
-use diesel::sql_types::Text;
+use diesel::sql_types::{Bool, Text};
 
 use super::{Deed, Reaction};
 use crate::base::Result;
@@ -9,8 +9,13 @@ use crate::domains::social::groups;
 use crate::fed::vocab;
 use crate::node::incoming::{Applied, Incoming, Meaning};
 
-/// Somebody elsewhere likes or passes on something.
+/// Somebody elsewhere likes or passes on a post.
 pub async fn on_reaction(tx: &mut Tx, heard: &Incoming) -> Result<Applied> {
+    take(tx, heard, "select hub.take_reaction(").await
+}
+
+/// Somebody elsewhere likes or passes on something, as the function decides that this call begins.
+pub async fn take(tx: &mut Tx, heard: &Incoming, function: &'static str) -> Result<Applied> {
     let deed = match heard.meaning {
         Meaning::Announced => Deed::Announce,
         _ => Deed::Like,
@@ -21,7 +26,7 @@ pub async fn on_reaction(tx: &mut Tx, heard: &Incoming) -> Result<Applied> {
     else {
         return Ok(Applied::Ignored("no_object"));
     };
-    let mut take = Statement::<Text>::new("select hub.take_reaction(");
+    let mut take = Statement::<Text>::new(function);
     take.bind(Bind::Uuid(heard.author.id))
         .sql(", ")
         .text(deed.name())
@@ -34,6 +39,8 @@ pub async fn on_reaction(tx: &mut Tx, heard: &Incoming) -> Result<Applied> {
     let applied = match rows.first().map(String::as_str).unwrap_or_default() {
         "done" => Applied::Done,
         "repeated" => Applied::Repeated,
+        // What is for trade is heard by others.
+        "needed" if is_for_trade(tx, uri).await? => Applied::NotMine,
         "needed" => Applied::Needs(uri.to_owned()),
         "not_public" => Applied::Refused("not_public"),
         "blocked" => Applied::Refused("blocked"),
@@ -45,6 +52,13 @@ pub async fn on_reaction(tx: &mut Tx, heard: &Incoming) -> Result<Applied> {
         groups::pass_on(tx, heard).await?;
     }
     Ok(applied)
+}
+
+async fn is_for_trade(tx: &mut Tx, uri: &str) -> Result<bool> {
+    let mut ask = Statement::<Bool>::new("select hub.is_for_trade(");
+    ask.text(uri).sql(")");
+    let rows: Vec<bool> = tx.as_hub(async |tx| tx.load(ask.clone()).await).await?;
+    Ok(rows == [true])
 }
 
 /// Somebody elsewhere takes a reaction back: only his own (S-35).
