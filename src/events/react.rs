@@ -292,9 +292,12 @@ fn read(row: Written) -> (String, Change) {
 
 /// Whether there is anything behind the place, readable or not.
 async fn has_more(tx: &mut Tx, place: &Standing) -> Result<bool> {
-    let mut select = Statement::<Bool>::new("select exists (select from hub.journal");
-    after(&mut select, place);
-    select.sql(")");
+    let mut select = Statement::<Bool>::new("select hub.journal_goes_on(");
+    select
+        .text(place.tx.clone())
+        .sql("::xid8, ")
+        .bind(Bind::Uuid(place.id))
+        .sql(")");
     Ok(tx.load(select).await?.into_iter().next() == Some(true))
 }
 

@@ -189,9 +189,6 @@ async fn s_157_what_the_database_cannot_bear_is_given_up_after_its_tries() {
     hub.counts("select count(*) from messages", 6).await;
 }
 
-// Fails today: a statement that is ended for its length (57014) reads as a busy database, so the whole batch begins anew,
-// again and again. Run it with --ignored once that counts as a try of that activity alone.
-#[ignore = "src/fed/apply takes a statement that took too long for a busy database and begins the batch anew for ever"]
 #[tokio::test]
 async fn s_157_what_takes_the_database_too_long_holds_up_nobody_else() {
     let (hub, bob, _peers, ann) = rig(&[]).await;

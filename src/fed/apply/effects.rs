@@ -68,15 +68,12 @@ async fn updated(tx: &mut Tx, heard: &Incoming) -> Result<Option<Applied>> {
     })
 }
 
-/// He is gone: the row stays, so that he stays gone; his keys go, and whoever followed whom.
+/// He is gone: the row stays, so that he stays gone; his keys go.
 async fn deleted(tx: &mut Tx, id: Uuid) -> Result<bool> {
     tx.as_hub(async |tx| {
         let mut keys = Statement::<()>::new("delete from public.ap_keys where secret_id is null and actor_id = ");
         keys.bind(Bind::Uuid(id));
         tx.run(keys).await?;
-        let mut follows = Statement::<()>::new("delete from public.follows where actor_id = ");
-        follows.bind(Bind::Uuid(id));
-        tx.run(follows).await?;
         let mut gone = Statement::<()>::new(
             "update public.ap_actors set deleted_at = now(), name = null, summary = null, icon_url = null, held_icon_url = null, properties = '[]', \
              document = null where kind is null and deleted_at is null and id = ",

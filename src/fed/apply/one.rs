@@ -202,6 +202,8 @@ pub async fn act(
         Err(error) if crate::db::error::is_collision(&error) => {
             Ok(Came::Ended(Outcome::Waits("collided")))
         }
+        // A statement that was stopped for its length was this activity's own, and nobody else waits for it (S-157).
+        Err(error) if error.is("57014") => Ok(Came::Ended(Outcome::Failed(error.to_string()))),
         Err(Error::Busy(..)) => came,
         Err(error) => Ok(Came::Ended(Outcome::Failed(error.to_string()))),
         came => came,

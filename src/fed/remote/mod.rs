@@ -2,7 +2,6 @@
 //! Every fetch spends from a budget, goes to nobody who is blocked, and is believed only about what its server answers for.
 
 pub mod actors;
-pub mod collections;
 pub mod fetch;
 pub mod keys;
 pub mod look;

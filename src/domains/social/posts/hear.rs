@@ -116,8 +116,9 @@ pub async fn on_deleted(tx: &mut Tx, heard: &Incoming) -> Result<Applied> {
     foreign::delete(tx, heard, "posts").await
 }
 
-/// The author himself is gone, and everything he said with him.
+/// The author himself is gone, and everything he said with him; nobody follows him, and he nobody.
 pub async fn on_author_deleted(tx: &mut Tx, heard: &Incoming) -> Result<Applied> {
+    foreign::forget_author(tx, heard, "follows", "actor_id").await?;
     foreign::forget_author(tx, heard, "reactions", "actor_id").await?;
     foreign::forget_author(tx, heard, "posts", "origin_actor_id").await
 }
