@@ -26,6 +26,9 @@ pub use one::hear;
 /// Without news, how often waiting rows are looked for.
 const POLL: Duration = Duration::from_secs(1);
 
+/// How long more is waited for once something has come: what comes together costs less.
+const GATHERS: Duration = Duration::from_millis(10);
+
 /// How long the database is left alone when it does not answer.
 const AWAY: Duration = Duration::from_secs(2);
 
@@ -110,7 +113,7 @@ async fn run(node: Arc<Node>, url: String, mut stop: watch::Receiver<bool>) {
                 continue;
             }
             tokio::select! {
-                () = intake.news() => {}
+                () = intake.news() => tokio::time::sleep(GATHERS).await,
                 () = shared.done.notified() => {}
                 () = tokio::time::sleep(POLL) => {}
                 _ = stop.changed() => {}

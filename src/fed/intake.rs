@@ -2,6 +2,7 @@
 //! one statement in one transaction, and each is answered when that is durable.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use diesel::sql_types::Text;
 use tokio::sync::{Notify, oneshot};
@@ -15,6 +16,10 @@ use crate::node::Node;
 /// How many writes may be under way. One: while it waits for the disk, all that comes gathers for the next, and the fewer
 /// statements there are, the less each activity costs.
 const FLIGHTS: usize = 1;
+
+/// How long a flight waits for others when the one before it was not alone: of few connections a fast disk makes many small
+/// flights, and each costs as much as a large one.
+const GATHERS: Duration = Duration::from_millis(2);
 
 /// How many activities one statement writes.
 const MOST: usize = 256;
@@ -65,6 +70,8 @@ pub struct Intake {
 struct Waiting {
     taken: Vec<(Taken, oneshot::Sender<Result<()>>)>,
     flights: usize,
+    /// How many the last flight carried.
+    last: usize,
 }
 
 impl Intake {
@@ -110,6 +117,9 @@ impl Intake {
             is_done: false,
         };
         loop {
+            if self.lock().last > 1 {
+                tokio::time::sleep(GATHERS).await;
+            }
             let batch: Vec<_> = {
                 let mut waiting = self.lock();
                 if waiting.taken.is_empty() {
@@ -118,6 +128,7 @@ impl Intake {
                     return;
                 }
                 let most = waiting.taken.len().min(MOST);
+                waiting.last = most;
                 waiting.taken.drain(..most).collect()
             };
             let (taken, told): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
