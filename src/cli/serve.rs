@@ -154,7 +154,7 @@ fn start_workers(node: &Node, url: &str) -> anyhow::Result<Runner> {
 
 /// So does what applies the activities of other servers.
 fn start_applier(node: &Node, url: &str) -> anyhow::Result<Applier> {
-    let db = node.db.for_jobs(url, APPLYING)?;
+    let db = node.db.for_applying(url, APPLYING)?;
     Ok(Applier::start(Arc::new(node.beside(db)), url.to_owned()))
 }
 

@@ -48,6 +48,14 @@ impl Db {
         })
     }
 
+    /// The same database over connections for what came from elsewhere.
+    pub fn for_applying(&self, url: &str, size: usize) -> anyhow::Result<Self> {
+        Ok(Self {
+            pool: pool::open(url, size, pool::OF_APPLYING)?,
+            hub: self.hub.clone(),
+        })
+    }
+
     /// The same database over connections for jobs, whose statements may take longer.
     pub fn for_jobs(&self, url: &str, size: usize) -> anyhow::Result<Self> {
         Ok(Self {

@@ -44,6 +44,10 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub const OF_REQUESTS: Duration = Duration::from_secs(15);
 pub const OF_JOBS: Duration = Duration::from_secs(300);
 
+/// How long one of what came from elsewhere may take: less than is waited for, since a statement that is left alone goes on and
+/// holds what it has locked (S-157).
+pub const OF_APPLYING: Duration = Duration::from_secs(30);
+
 /// A pool of at most `size` connections to `url`.
 pub fn open(url: &str, size: usize, longest: Duration) -> anyhow::Result<Pool> {
     let mut config: tokio_postgres::Config = url.parse()?;

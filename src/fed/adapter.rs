@@ -25,7 +25,7 @@ use super::remote::{self, Unreached};
 use super::trust;
 use crate::base::{Caller, Error, Result};
 use crate::db::{Db, Statement, Tx};
-use crate::net::http::Budget;
+use crate::net::http::{self, Budget};
 use crate::node::Node;
 
 /// A future of the crate's traits.
@@ -237,7 +237,7 @@ async fn config(node: &Node) -> Result<Data<Db>> {
     let made = kept.0.get_or_try_init(async || {
         let url = node.db.hub().address()?;
         // The crate makes a client of its own first, which nobody uses: without a provider it would end the process.
-        drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
+        http::provide();
         FederationConfig::builder()
             .domain(trust::host_key(url))
             .app_data(node.db.clone())

@@ -117,6 +117,11 @@ impl Relaxed {
     };
 }
 
+/// Give every client of the process that names none the cryptography of this one; without it making such a client panics.
+pub fn provide() {
+    drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
+}
+
 /// The way to peers. It keeps connections, so there is one.
 pub struct Peers {
     client: reqwest::Client,
