@@ -267,7 +267,7 @@ async fn changes_after(tx: &mut Tx, place: &Standing, limit: i64) -> Result<Vec<
     );
     after(&mut select, place);
     select
-        .sql(" and tx < pg_snapshot_xmin(pg_current_snapshot()) order by tx, id limit ")
+        .sql(" and tx < pg_snapshot_xmin(pg_current_snapshot()) order by journal.tx, journal.id limit ")
         .bind(Bind::Int(limit));
     let rows: Vec<Written> = tx.load(select).await?;
     Ok(rows.into_iter().map(read).collect())
