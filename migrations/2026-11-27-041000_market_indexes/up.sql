@@ -2,11 +2,12 @@
 -- what only holds public rows serves the search and nothing else.
 
 drop index listings_public_newest_idx;
-create index listings_newest_idx on listings (published_at desc, id desc);
+-- What is only compared stands at the end of an index, so that rows which do not match are left out without being read.
+create index listings_newest_idx on listings (published_at desc, id desc, price_minor, latitude, longitude, price_currency);
 drop index listings_public_category_idx;
 create index listings_category_newest_idx on listings (category, published_at desc, id desc);
 drop index listings_public_price_idx;
-create index listings_type_price_idx on listings (listing_type, price_currency, price_minor);
+create index listings_type_newest_idx on listings (listing_type, published_at desc, id desc, price_minor, price_currency);
 create index listings_price_minor_idx on listings (price_minor);
 drop index listings_origin_actor_id_idx;
 create index listings_origin_actor_id_newest_idx on listings (origin_actor_id, published_at desc, id desc);

@@ -302,37 +302,104 @@ create trigger inbox_items_inquire before insert on public.inbox_items
 
 -- Public listings that are still to be had, newest first: their ids. It runs with its owner's rights and says itself what is
 -- public, so that indexes serve it: one for each filter that matches little. A page goes on `before` the last one's
--- published_at and id. Whoever asks reads the rows as himself.
+-- published_at and id.
+--
+-- How often words and tags are met, no statistics tell under row level security. So the newest rows are gone through while one
+-- in twenty matches; from there on the rest is found by the index of words and tags, a stretch of time after the other while
+-- stretches bring much, so that few rows are read that the page has no place for.
 create or replace function hub.search_listings(
     words text default null, category text default null, listing_type text default null, tags text[] default null,
     price_min numeric default null, price_max numeric default null, currency text default null, is_free boolean default null,
     near_latitude double precision default null, near_longitude double precision default null, within_km double precision default 25,
     before timestamptz default null, before_id uuid default null, page_size integer default 50)
 returns setof uuid
-language plpgsql stable security definer set search_path = pg_catalog, public, hub set plan_cache_mode = force_custom_plan as $$
+language plpgsql stable security definer
+set search_path = pg_catalog, public, hub set plan_cache_mode = force_custom_plan set work_mem = '16MB' as $$
 declare
+    size constant integer := least(greatest(coalesce(page_size, 50), 1), 200);
     latitude_span constant double precision := least(within_km, 20000) / 111.0;
     longitude_span constant double precision := latitude_span / greatest(cos(radians(coalesce(near_latitude, 0))), 0.01);
     query constant tsquery := case when words is not null then websearch_to_tsquery('simple', left(words, 500)) end;
-    sql text := 'select l.id from public.listings l
+    -- Reading a text for its words is dear: what doesn't hold a word's letters needn't be.
+    letters constant text := case when query::text !~ '[|!]' then
+        (select m[1] from regexp_matches(query::text, '''([a-z0-9]+)''', 'g') m order by length(m[1]) desc limit 1) end;
+    newest constant text := ' order by l.published_at desc, l.id desc limit $14';
+    among text := ' from public.listings l
         where l.visibility = ''public'' and l.status = ''active'' and l.hidden_at is null and (l.expires_at is null or l.expires_at > now())
         and (l.owner_id is null or l.owner_id not in (select hub.closed_accounts()))';
+    matches text := concat_ws(' and ',
+        case when tags is not null then 'l.tags @> $4' end,
+        case when numnode(query) > 0 then 'to_tsvector(''simple'', l.title || '' '' || coalesce(l.description, '''')) @@ $1' end);
+    it record;
+    start timestamptz;
+    stretch interval;
+    past timestamptz := before;
+    past_id uuid := coalesce(before_id, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
+    since timestamptz;
+    seen integer := 0;
+    found_now integer;
+    missing integer := size;
 begin
-    sql := sql
-        || case when numnode(query) > 0 then ' and to_tsvector(''simple'', l.title || '' '' || coalesce(l.description, '''')) @@ $1' else '' end
+    among := among
         || case when category is not null then ' and l.category = $2' else '' end
         || case when listing_type is not null then ' and l.listing_type = $3' else '' end
-        || case when tags is not null then ' and l.tags @> $4' else '' end
         || case when price_min is not null then ' and l.price_minor >= ($5 * 100)::bigint' else '' end
         || case when price_max is not null then ' and l.price_minor <= ($6 * 100)::bigint' else '' end
         || case when currency is not null then ' and l.price_currency = $7' else '' end
         || case when is_free then ' and l.price_type = ''free''' else '' end
         || case when near_latitude is not null and near_longitude is not null then
             ' and l.latitude between $8 - $10 and $8 + $10 and l.longitude between $9 - $11 and $9 + $11
-              and power((l.latitude - $8) / $10, 2) + power((l.longitude - $9) / $11, 2) <= 1' else '' end
-        || case when before is not null then ' and (l.published_at, l.id) < ($12, coalesce($13, ''ffffffff-ffff-ffff-ffff-ffffffffffff''))' else '' end
-        || ' order by l.published_at desc, l.id desc limit $14';
-    return query execute sql using query, category, listing_type, tags, price_min, price_max, currency, near_latitude, near_longitude,
-        latitude_span, longitude_span, before, before_id, least(greatest(coalesce(page_size, 50), 1), 200);
+              and power((l.latitude - $8) / $10, 2) + power((l.longitude - $9) / $11, 2) <= 1' else '' end;
+    if matches = '' then
+        return query execute 'select l.id' || among || case when before is not null then ' and (l.published_at, l.id) < ($12, $13)' else '' end || newest
+            using query, category, listing_type, tags, price_min, price_max, currency, near_latitude, near_longitude,
+            latitude_span, longitude_span, past, past_id, size;
+        return;
+    end if;
+
+    for it in execute 'select l.id, l.published_at, '
+        || case when letters is not null then 'strpos(lower(l.title || '' '' || coalesce(l.description, '''')), $15) > 0 and ' else '' end
+        || matches || ' as is_match' || among
+        || case when before is not null then ' and (l.published_at, l.id) < ($12, $13)' else '' end || newest
+        using query, category, listing_type, tags, price_min, price_max, currency, near_latitude, near_longitude,
+        latitude_span, longitude_span, past, past_id, size * 20, letters
+    loop
+        seen := seen + 1;
+        start := coalesce(start, it.published_at);
+        past := it.published_at;
+        past_id := it.id;
+        if it.is_match then
+            return next it.id;
+            missing := missing - 1;
+            exit when missing = 0;
+        end if;
+        exit when seen % (size * 4) = 0 and (size - missing) * 20 < seen;
+    end loop;
+    if missing = 0 or seen % (size * 4) > 0 or seen = 0 then
+        return;
+    end if;
+
+    -- Others may have said any date: one that is out of all bounds ends the stretches.
+    if isfinite(start) and isfinite(past) and past > 'epoch' then
+        stretch := greatest(least(start - past, interval '1000 days') * 64, interval '1 hour');
+        since := past - stretch;
+    end if;
+    loop
+        found_now := 0;
+        for it in execute 'with matching as materialized (select l.id, l.published_at' || among || ' and ' || matches
+            || ' and (l.published_at, l.id) < ($12, $13)' || case when since is not null then ' and l.published_at >= $15' else '' end
+            || ') select l.id, l.published_at from matching l' || newest
+            using query, category, listing_type, tags, price_min, price_max, currency, near_latitude, near_longitude,
+            latitude_span, longitude_span, past, past_id, missing, since
+        loop
+            return next it.id;
+            found_now := found_now + 1;
+        end loop;
+        missing := missing - found_now;
+        exit when missing <= 0 or since is null;
+        past := since;
+        past_id := '00000000-0000-0000-0000-000000000000';
+        since := case when found_now * 2 >= size and since > 'epoch' then since - stretch end;
+    end loop;
 end
 $$;
