@@ -208,6 +208,27 @@ begin
 end
 $$;
 
+-- What stands under an address and may be answered, beside posts: a listing, a declaration, a proposal or its result. Whoever
+-- hears of the answer, who said it, whether it was said from here, whether everybody may read it, and whether it is a DAO's, in
+-- which no member shuts another out.
+create or replace function hub.answerable(place text)
+returns table (owner uuid, author uuid, is_ours boolean, is_public boolean, of_dao boolean)
+language sql stable rows 1 set search_path = pg_catalog, public, hub as $$
+    select l.owner_id, coalesce(l.origin_actor_id, l.author_actor_id, a.id), l.owner_id is not null and l.sent_at is not null,
+        l.visibility in ('public', 'unlisted') and l.hidden_at is null, false
+    from listings l left join ap_actors a on a.kind = 'user' and a.row_id = l.owner_id
+    where l.federated_ap_id = place
+    union all
+    select d.owner_id, coalesce(d.origin_actor_id, d.author_actor_id, a.id), d.owner_id is not null and d.sent_at is not null, true, false
+    from declarations d left join ap_actors a on a.kind = 'user' and a.row_id = d.owner_id
+    where d.federated_ap_id = place
+    union all
+    select s.author_id, coalesce(d.origin_actor_id, a.id),
+        d.origin_actor_id is null and s.rules is not null and coalesce(d.is_public, true), coalesce(d.is_public, true), true
+    from proposals s join daos d on d.id = s.dao_id left join ap_actors a on a.kind = 'dao' and a.row_id = d.id
+    where s.federated_ap_id = replace(place, '/ap/results/', '/ap/proposals/')
+$$;
+
 -- Take posts of other servers that may be new, many by one statement, since everything a hub hears goes through here. Each
 -- is {nth, author, uri, by, is_fetched, type, title, content, content_html, summary, language, sensitive, attachments, tags,
 -- visibility, audience, in_reply_to, context, url, version, by_version, published, updated, poll, raw}; what is there already,
@@ -226,18 +247,21 @@ begin
             visibility text, audience text[], in_reply_to text, context text, url text, version bigint, published timestamptz,
             updated timestamptz, poll jsonb, raw jsonb)
     ), placed as materialized (
-        select s.*, o.id as parent_id, o.owner_id as parent_owner, o.context as parent_context,
+        select s.*, o.id as parent_id, coalesce(o.owner_id, r.owner) as parent_owner, o.context as parent_context,
+            o.owner_id is not null or r.is_ours is not null as answers_ours, coalesce(r.of_dao, false) as parent_of_dao,
             -- Named are those of this hub who did not block the author.
             array(select a.row_id from ap_actors a where a.uri = any (s.audience) and a.kind = 'user' and a.deleted_at is null
                 and not exists (select from blocks b where b.owner_id = a.row_id and b.actor_id = s.author)) as named
         from said s left join posts o on o.federated_ap_id = s.in_reply_to
+            -- An answer to something else that was said from here counts as one to a post does.
+            left join lateral (select t.* from hub.answerable(s.in_reply_to) t where t.is_ours limit 1) r on o.id is null
     ), judged as materialized (
         select p.*, case
             when p.turn > 1 or exists (select from posts o where o.federated_ap_id = p.uri) then 'known'
-            when p.parent_owner is not null
+            when p.parent_owner is not null and not p.parent_of_dao
                 and exists (select from blocks b where b.owner_id = p.parent_owner and b.actor_id = p.author) then 'blocked'
             -- Kept is what somebody here follows, what answers or names somebody here, and what was asked for.
-            when not (p.is_fetched or p.named <> '{}' or p.parent_owner is not null
+            when not (p.is_fetched or p.named <> '{}' or p.answers_ours
                 or exists (select from follows f where f.actor_id = p.author and f.direction = 'out' and f.state = 'accepted')
                 or exists (select from ap_actors a where a.uri = any (p.audience) and (a.kind in ('dao', 'channel') or exists (
                     select from follows f where f.actor_id = a.id and f.direction = 'out' and f.state = 'accepted'))))

@@ -41,7 +41,7 @@ grant execute on function hub.host_of(text), hub.host_policy(text),
     hub.settle_deliveries(text, jsonb, jsonb), hub.refused_inbox(text, uuid[], boolean), hub.prune_deliveries() to service_role;
 -- What is said by people elsewhere is written with the hub's own rights.
 grant select, insert, update, delete on hub.quote_permits to service_role;
-grant execute on function hub.take_post(jsonb), hub.take_posts(jsonb), hub.tell_audience(uuid, text, uuid, uuid[]),
+grant execute on function hub.take_post(jsonb), hub.take_posts(jsonb), hub.answerable(text), hub.tell_audience(uuid, text, uuid, uuid[]),
     hub.take_reaction(uuid, text, text, text), hub.take_message(jsonb) to service_role;
 -- What stands behind exchanges is nobody's to read but the hub's.
 grant select, insert, update, delete on hub.deals, hub.deal_documents to service_role;

@@ -1,7 +1,7 @@
 //! To whom a post goes: everybody, followers, whoever is named in it or beside it; and who of this hub reads what is not
 //! for everybody. A post and its activity are addressed in the same words (CONTRACT section 1, rule 6).
 
-use diesel::sql_types::{Text, Uuid as SqlUuid};
+use diesel::sql_types::{Bool, Text, Uuid as SqlUuid};
 use uuid::Uuid;
 
 use super::Post;
@@ -9,6 +9,7 @@ use super::text::{self, Piece};
 use crate::base::{Error, Result};
 use crate::db::{Bind, Statement, Tx};
 use crate::domains::social::actors::{self as people, Known};
+use crate::domains::social::blocks;
 use crate::fed::actors::{self, Local};
 use crate::fed::vocab::PUBLIC;
 
@@ -176,7 +177,11 @@ pub fn address(audience: &mut Audience, visibility: &str, followers: &str) {
 /// Who wrote what a post answers.
 async fn answered_author(tx: &mut Tx, post: &Post) -> Result<Option<Known>> {
     let Some(answered) = post.in_reply_to_id else {
-        return Ok(None);
+        let other = other_answered(tx, post).await?;
+        return match other.filter(|other| other.is_public) {
+            Some(other) => people::by_id(tx, other.author).await,
+            None => Ok(None),
+        };
     };
     let Some(answered) = super::by_id(tx, answered).await? else {
         return Ok(None);
@@ -194,6 +199,59 @@ async fn answered_author(tx: &mut Tx, post: &Post) -> Result<Option<Known>> {
     match actor {
         Some(actor) => people::by_id(tx, actor).await,
         None => Ok(None),
+    }
+}
+
+/// Something else than a post that a post answers: a listing, a declaration, a proposal.
+#[derive(Debug)]
+pub struct Other {
+    /// Who said it.
+    pub author: Uuid,
+    pub is_public: bool,
+    /// Members of a DAO do not shut each other out of what it says.
+    pub of_dao: bool,
+}
+
+/// What a post answers, if that is known here and no post.
+pub async fn other_answered(tx: &mut Tx, post: &Post) -> Result<Option<Other>> {
+    let Some(uri) = post
+        .in_reply_to
+        .as_deref()
+        .filter(|_| post.in_reply_to_id.is_none())
+    else {
+        return Ok(None);
+    };
+    let mut ask = Statement::<(SqlUuid, Bool, Bool)>::new(
+        "select author, is_public, of_dao from hub.answerable(",
+    );
+    ask.text(uri).sql(") where author is not null limit 1");
+    let found: Vec<(Uuid, bool, bool)> = tx.as_hub(async |tx| tx.load(ask.clone()).await).await?;
+    Ok(found
+        .into_iter()
+        .next()
+        .map(|(author, is_public, of_dao)| Other {
+            author,
+            is_public,
+            of_dao,
+        }))
+}
+
+/// Refuse an answer to somebody's words if one of the two has blocked the other (S-154).
+pub async fn may_answer(tx: &mut Tx, post: &Post, author: &Local) -> Result<()> {
+    if let Some(other) = other_answered(tx, post).await?
+        && other.of_dao
+    {
+        return Ok(());
+    }
+    let Some(answered) = answered_author(tx, post).await? else {
+        return Ok(());
+    };
+    match answered.id != author.id && blocks::is_between(tx, author.id, answered.id).await? {
+        true => Err(Error::forbidden(
+            "post.blocked",
+            "One of you has blocked the other.",
+        )),
+        false => Ok(()),
     }
 }
 

@@ -73,6 +73,9 @@ async fn say(tx: &mut Tx, post: &Post, looked: Option<&Looked>) -> Result<()> {
     let Some(author) = people::author(tx, owner, post.author_actor_id).await? else {
         return Ok(());
     };
+    if post.sent_at.is_none() && looked.is_none() && post.visibility != "direct" {
+        audience::may_answer(tx, post, &author).await?;
+    }
     let mut audience = audience::of(tx, post, &author).await?;
     audience::fill(tx, post, &author, &audience).await?;
 
@@ -80,7 +83,8 @@ async fn say(tx: &mut Tx, post: &Post, looked: Option<&Looked>) -> Result<()> {
         || !post
             .in_reply_to
             .as_deref()
-            .is_some_and(|uri| uri.contains("://"));
+            .is_some_and(|uri| uri.contains("://"))
+        || audience::other_answered(tx, post).await?.is_some();
     if looked.is_none() && (!audience.unknown.is_empty() || !is_answered_known) {
         let order = Order {
             owner: Some(owner),
@@ -119,7 +123,7 @@ async fn say(tx: &mut Tx, post: &Post, looked: Option<&Looked>) -> Result<()> {
     audience.unknown.retain(|name| !away.contains(name));
     note_sent(tx, post, &note, &audience).await?;
     if is_first {
-        tell_named(tx, post, owner, &audience).await?;
+        tell_named(tx, post, (owner, author.id), &audience).await?;
     }
     if let (Some(published), true) = (published, post.is_public()) {
         groups::pass_on_own(tx, &author, &audience, &published, post, is_first).await?;
@@ -161,26 +165,39 @@ async fn note_sent(tx: &mut Tx, post: &Post, note: &Value, audience: &Audience) 
     events::emit(tx, event).await.map(drop)
 }
 
-/// Those of this hub who are named, and whose post is answered, hear of it.
-async fn tell_named(tx: &mut Tx, post: &Post, owner: Uuid, audience: &Audience) -> Result<()> {
+/// Those of this hub who are named, and whose words are answered, hear of it, but for whoever has muted the author.
+async fn tell_named(
+    tx: &mut Tx,
+    post: &Post,
+    (owner, author): (Uuid, Uuid),
+    audience: &Audience,
+) -> Result<()> {
     let own = audience
         .mentions
         .iter()
         .filter(|mention| mention.kind.as_deref() == Some("user"));
     let uris: Vec<Option<String>> = own.map(|mention| Some(mention.uri.clone())).collect();
-    if uris.is_empty() {
-        return Ok(());
-    }
+    // Whose listing or the like is answered hears of it, named or not; of what few read only who is named does.
+    let other = post
+        .in_reply_to
+        .clone()
+        .filter(|_| post.in_reply_to_id.is_none() && post.is_public());
     let mut tell = Statement::<Nullable<Text>>::new(
-        "select hub.emit(case when a.row_id = (select o.owner_id from public.posts o where o.id = ",
+        "with answered as (select o.owner_id as account, false as is_told from public.posts o where o.id = ",
     );
     tell.bind(Bind::Text(post.in_reply_to_id.map(|id| id.to_string())))
-        .sql("::uuid) then 'post.replied' else 'post.mentioned' end, 'posts', ")
-        .bind(Bind::Uuid(post.id))
-        .sql(", a.row_id)::text from public.ap_actors a where a.kind = 'user' and a.row_id <> ")
-        .bind(Bind::Uuid(owner))
-        .sql(" and a.uri = any (")
+        .sql("::uuid union all select t.owner, true from hub.answerable(")
+        .bind(Bind::Text(other))
+        .sql(") t where t.is_ours and t.is_public), named as (select w.account from answered w where w.is_told \
+             union select a.row_id from public.ap_actors a where a.kind = 'user' and a.uri = any (")
         .bind(Bind::Texts(uris))
+        .sql(")) select hub.emit(case when exists (select from answered w where w.account = n.account) then 'post.replied' \
+             else 'post.mentioned' end, 'posts', ")
+        .bind(Bind::Uuid(post.id))
+        .sql(", n.account)::text from named n where n.account <> ")
+        .bind(Bind::Uuid(owner))
+        .sql(" and hub.hears_of(n.account, ")
+        .bind(Bind::Uuid(author))
         .sql(")");
     tx.as_hub(async |tx| tx.load::<_, Option<String>>(tell.clone()).await.map(drop))
         .await
@@ -308,7 +325,7 @@ impl Address {
             return Ok(Vec::new());
         };
         let mut names = audience::of(tx, &post, &author).await?.unknown;
-        if post.in_reply_to_id.is_none() {
+        if post.in_reply_to_id.is_none() && audience::other_answered(tx, &post).await?.is_none() {
             names.extend(post.in_reply_to.filter(|uri| uri.contains("://")));
         }
         Ok(names)
