@@ -26,7 +26,7 @@ fn read(file: &Path) -> Value {
     serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap()
 }
 
-/// A hub with a DAO and somebody who follows everybody at the peers.
+/// A hub with a DAO, a listing and somebody who follows everybody at the peers.
 struct Scene {
     hub: Hub,
     _peers: Peers,
@@ -47,6 +47,10 @@ impl Scene {
         let dao = hub
             .until("the DAO is an actor", async || hub.text(dao).await)
             .await;
+
+        let lamp = json!({ "listing_type": "physical", "title": "A lamp", "status": "active", "price_type": "free" });
+        let lamp = alice.person.adds(&hub.hub, "listings", lamp).await;
+        let listing = lamp["federated_ap_id"].as_str().unwrap().to_owned();
 
         let carol = coop.person("carol");
         let knows = json!({ "alsoKnownAs": [carol.id] });
@@ -69,6 +73,7 @@ impl Scene {
         }
         let words = vec![
             ("https://hub.example/ap/groups/0193d0".to_owned(), dao),
+            ("https://hub.example/ap/listings/0193c3".to_owned(), listing),
             (
                 "https://hub.example/ap/actors/0193a1".to_owned(),
                 alice.actor.clone(),
@@ -144,7 +149,7 @@ async fn what_others_send_becomes_what_the_files_say() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
-    assert!(files().len() >= 12);
+    assert!(files().len() >= 14);
 }
 
 #[test]

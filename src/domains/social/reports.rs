@@ -254,7 +254,11 @@ async fn whom(tx: &mut Tx, objects: &[String]) -> Result<(Option<Uuid>, bool)> {
          where a.kind = 'user' and a.row_id = p.owner_id)) from public.posts p where p.owner_id is not null \
          and p.federated_ap_id = any (",
     );
-    ask.bind(bound()).sql(") limit 1");
+    ask.bind(bound())
+        .sql(") union all select t.author from unnest(");
+    ask.bind(bound()).sql(
+        "::text[]) u (uri) cross join lateral hub.answerable(u.uri) t where t.is_ours limit 1",
+    );
     let found: Vec<Option<Uuid>> = tx.as_hub(async |tx| tx.load(ask.clone()).await).await?;
     Ok((found.first().copied().flatten(), !found.is_empty()))
 }
