@@ -100,6 +100,14 @@ async fn a_dao_says_how_it_decides_and_who_belongs_to_it() {
         .json();
     assert_eq!(page["orderedItems"][0]["relationship"], "admin");
     assert_eq!(page["orderedItems"][0]["mo:votingWeight"], "1");
+    // Each stands alone, under an address of its own.
+    let affiliation = &page["orderedItems"][0];
+    assert!(is_proved(hub, affiliation, &dao).await, "{affiliation}");
+    let alone = hub.ask(affiliation["id"].as_str().unwrap()).await;
+    assert_eq!((alone.status, &alone.json()), (200, affiliation));
+    // What is hidden stays so under that address too.
+    let gone = format!("{}/ap/relationships/{}", hub.public, uuid::Uuid::now_v7());
+    assert_eq!(hub.ask(&gone).await.status, 404);
     let moderators = hub.ask(&format!("{}/moderators", dao.uri)).await.json();
     assert_eq!(moderators["orderedItems"], json!([ann.actor]));
     assert_eq!(hub.ask(&format!("{}/secrets", dao.uri)).await.status, 404);

@@ -1,5 +1,6 @@
 //! DAOs: who belongs to them, what they put to the vote, how the votes are counted and what follows.
 
+pub mod affiliations;
 pub mod applications;
 pub mod ballots;
 pub mod closing;
@@ -68,6 +69,7 @@ pub const DOMAIN: Domain = Domain {
         shows!("proposals" => show::proposal, show::part),
         shows!("votes" => show::vote),
         shows!("results" => show::result),
+        shows!("relationships" => affiliations::affiliation),
         shows!("export/daos" => show::nothing, show::exported_daos),
         shows!("export/proposals" => show::nothing, show::exported_proposals),
         shows!("groups" => show::nothing, show::of_actor),

@@ -26,6 +26,7 @@ pub struct Proposal {
     pub author_id: Option<Uuid>,
     pub origin_actor_id: Option<Uuid>,
     pub dao_id: Uuid,
+    pub dao_slug: Option<String>,
     pub title: String,
     pub description: Option<String>,
     pub action_payload: Option<Value>,
@@ -58,13 +59,27 @@ impl Proposal {
             .unwrap_or_else(|| self.opened())
     }
 
+    /// Its page, under the DAO's name.
+    pub fn page(&self, base: &str) -> String {
+        // A name that does not fit into an address, or that looks like the id of another DAO, is none.
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '~');
+        let name = self.dao_slug.as_deref().filter(|name| {
+            !name.trim_matches('.').is_empty()
+                && name.chars().all(is_plain)
+                && name.parse::<Uuid>().is_err()
+        });
+        let dao = name.map_or_else(|| self.dao_id.to_string(), str::to_owned);
+        format!("{base}/dao/{dao}/proposals/{}", self.number.unwrap_or(1))
+    }
+
     /// What a rule says.
     pub fn rule(&self, name: &str) -> Option<&str> {
         self.rules.as_ref()?.get(name)?.as_str()
     }
 }
 
-const ROW: &str = "select to_jsonb(p) from public.proposals p where p.dao_id is not null and ";
+const ROW: &str = "select to_jsonb(p) || jsonb_build_object('dao_slug', d.slug) from public.proposals p \
+     join public.daos d on d.id = p.dao_id where ";
 
 /// A proposal by its row, whoever asks.
 pub async fn by_id(tx: &mut Tx, id: Uuid) -> Result<Option<Proposal>> {

@@ -62,10 +62,7 @@ pub fn write(proposal: &Proposal, dao: &Local, proposer: Option<&Known>, base: &
     say("id", json!(uri));
     say("attributedTo", json!(dao.uri));
     say("audience", json!(dao.uri));
-    say(
-        "url",
-        json!(format!("{base}/dao/{}/proposals/{number}", proposal.dao_id)),
-    );
+    say("url", json!(proposal.page(base)));
     say("name", json!(format!("#{number} {}", proposal.title)));
     say("content", json!(html));
     say("contentMap", json!({ "en": html }));

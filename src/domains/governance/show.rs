@@ -2,9 +2,10 @@
 //! who belongs to a public DAO.
 
 use diesel::sql_types::{BigInt, Jsonb, Nullable, Text, Uuid as SqlUuid};
-use serde_json::{Value, json};
+use serde_json::Value;
 use uuid::Uuid;
 
+use super::affiliations;
 use super::ballots::{self, Ballot};
 use super::closing;
 use super::daos::{self, Dao};
@@ -214,43 +215,9 @@ pub async fn of_actor(
                 .await
                 .map(Some)
         }
-        "affiliations" => affiliations(tx, &dao, &actor, wanted).await.map(Some),
+        "affiliations" => affiliations::all(tx, &dao, &actor, wanted).await.map(Some),
         _ => asked(tx, &dao, &actor, wanted).await.map(Some),
     }
-}
-
-async fn affiliations(tx: &mut Tx, dao: &Dao, voice: &Local, wanted: Wanted) -> Result<Part> {
-    let from = "public.dao_members x join public.ap_actors a on a.deleted_at is null and \
-         (a.id = x.actor_id or (a.kind = 'user' and a.row_id = x.user_id)) where x.dao_id = ";
-    let said = "jsonb_build_object('subject', a.uri, 'role', x.role, 'weight', trim_scale(x.voting_weight)::text, 'at', x.created_at)::text";
-    let mut part = collections::listed(tx, from, Some(Bind::Uuid(dao.id)), said, wanted).await?;
-    for item in &mut part.items {
-        let row: Value = item
-            .as_str()
-            .and_then(|text| serde_json::from_str(text).ok())
-            .unwrap_or_default();
-        let text = |name: &str| row.get(name).and_then(Value::as_str).unwrap_or_default();
-        let role = match text("role") {
-            "owner" | "admin" => "admin",
-            other => other,
-        };
-        let title = match text("role") {
-            "owner" | "admin" => "steward",
-            other => other,
-        };
-        let at = chrono::DateTime::parse_from_rfc3339(text("at")).unwrap_or_default();
-        *item = json!({
-            "type": "Relationship",
-            "attributedTo": voice.uri,
-            "subject": text("subject"),
-            "object": voice.uri,
-            "relationship": role,
-            "mo:role": title,
-            "mo:votingWeight": text("weight"),
-            "published": actors::time(at.with_timezone(&chrono::Utc)),
-        });
-    }
-    Ok(part)
 }
 
 async fn asked(tx: &mut Tx, dao: &Dao, voice: &Local, wanted: Wanted) -> Result<Part> {
