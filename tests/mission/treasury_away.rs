@@ -158,8 +158,8 @@ async fn nobody_makes_credits_by_saying_so() {
     };
     let amount = |unit: &str, value: Value| json!({ "resourceQuantity": { "hasUnit": unit, "hasNumericalValue": value } });
     for (n, (more, reason)) in [
-        (json!({ "receiver": carol.actor }), "not_a_member"),
-        (json!({ "receiver": mallory.id }), "not_ours"),
+        (json!({ "receiver": carol.actor }), "not_party"),
+        (json!({ "receiver": mallory.id }), "not_party"),
         (json!({ "receiver": null }), "not_party"),
         (json!({ "provider": mallory.id }), "forged"),
         (json!({ "action": "produce" }), "not_party"),
@@ -168,15 +168,37 @@ async fn nobody_makes_credits_by_saying_so() {
         (amount("CREDIT", json!("0")), "wrong_quantity"),
         (amount("CREDIT", json!(5)), "wrong_quantity"),
         (amount("CREDIT", json!("1e9")), "wrong_quantity"),
-        (amount("CREDIT", json!("99999999999999")), "over_limit"),
+        (amount("CREDIT", json!("99999999999999")), "declined"),
     ]
     .into_iter()
     .enumerate()
     {
         let object = coop.proved(&document(u32::try_from(n).unwrap(), more.clone()));
+        let said = create(&coop, &object);
+        let came = sends(&hub, &coop, &said).await;
+        assert_eq!(came, "done", "{more}");
+        // It is told once, by whatever activity it comes again.
+        let refused = peer.wait("Reject", n + 1).await;
+        let refused = refused
+            .iter()
+            .find(|it| it.json["object"] == said["id"])
+            .unwrap_or_else(|| panic!("{more}: not told"));
+        assert_eq!(refused.json["mo:reason"], reason, "{more}");
+        assert!(refused.json["content"].as_str().unwrap().len() > 10);
+        assert_eq!(refused.json["to"], json!([coop.id]));
         let came = sends(&hub, &coop, &create(&coop, &object)).await;
-        assert!(came.ends_with(reason), "{more}: {came}");
+        assert!(came.starts_with("ignored"), "{more}: {came}");
     }
+    assert_eq!(peer.taken("Reject").len(), 11);
+    // What was refused stays refused, though it could be taken now.
+    let carols = coop.proved(&document(0, json!({ "receiver": carol.actor })));
+    let joins = format!(
+        "insert into dao_members (dao_id, user_id, role) select dao_id, '{}', 'member' from dao_members",
+        carol.person.id
+    );
+    admin.batch_execute(&joins).await.unwrap();
+    let came = sends(&hub, &coop, &create(&coop, &carols)).await;
+    assert!(came.starts_with("ignored"), "{came}");
     // Without the DAO's own proof, with another's, or said by somebody who is no DAO.
     for (from, object) in [
         (&coop, document(50, json!({}))),
@@ -211,6 +233,201 @@ async fn nobody_makes_credits_by_saying_so() {
         assert_eq!(came, expected);
     }
     assert_eq!(hub.count(&credits(&bob)).await, 5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_another_hub_refuses_is_back_in_the_treasury() {
+    let hubs = Hub::start_all(&["a", "b"]).await;
+    let (home, away) = (&hubs[0], &hubs[1]);
+    let (ann, bob) = (home.member("ann").await, away.member("bob").await);
+    let dao = found(
+        home,
+        &ann,
+        "Bikes",
+        json!({ "quorum_pct": 25, "pass_threshold": 50 }),
+    )
+    .await;
+    let admin = home.hub.database.admin().await;
+    admin
+        .batch_execute(&format!(
+            "select hub.ledger_issue('dao', '{}', 'CREDIT', 100, 'issue:test', null)",
+            dao.id
+        ))
+        .await
+        .unwrap();
+    home.rpc(
+        &ann.person,
+        "actors_resolve",
+        json!({ "query": bob.handle }),
+    )
+    .await;
+
+    // Bob belongs to nothing.
+    let pay = json!({ "action": "transfer", "to": bob.handle, "amount": "30", "memo": "Tools" });
+    let asked = asks(
+        home,
+        &ann,
+        &dao,
+        "Pay Bob",
+        json!({ "action_payload": pay }),
+    )
+    .await;
+    let id = asked["id"].as_str().unwrap();
+    home.rpc(
+        &ann.person,
+        "votes_cast",
+        json!({ "proposal": id, "choice": "yes" }),
+    )
+    .await;
+    time_passes(home, &asked).await;
+    let treasury = format!(
+        "select coalesce(sum(balance), 0)::bigint from ledger_accounts where unit = 'CREDIT' and dao_id = '{}'",
+        dao.id
+    );
+    let told = format!(
+        "select count(*) from hub.journal where verb = 'proposal.not_executed' and row_id = '{id}'"
+    );
+    home.counts(&told, 1).await;
+    let row = comes_to(home, &asked, "passed").await;
+    let why = row["execution_error"].as_str().unwrap();
+    assert!(
+        why.contains(&away.host) && why.contains("not_party"),
+        "{why}"
+    );
+    assert_eq!(row["executed_at"], Value::Null);
+    assert_eq!(home.count(&treasury).await, 100);
+    let question = home.ask(asked["uri"].as_str().unwrap()).await.json();
+    assert_eq!(question["mo:status"], "passed");
+    assert_eq!(question["mo:executionError"], why);
+    for query in [
+        "select count(*) from ledger_entries",
+        "select count(*) from ledger_accounts where balance <> 0",
+    ] {
+        assert_eq!(away.count(query).await, 0, "{query}");
+    }
+    let said = "select count(*) from ap_activities where type = 'Reject'";
+    assert_eq!(away.count(said).await, 1);
+    let reject = away
+        .text("select body from ap_activities where type = 'Reject'")
+        .await
+        .unwrap();
+    let reject: Value = serde_json::from_str(&reject).unwrap();
+    assert_eq!(reject["actor"], json!(bob.actor));
+    assert_eq!(reject["mo:reason"], "not_party");
+
+    // Now he does, and who runs the DAO tries again.
+    joins(home, &ann, &dao, away, &bob).await;
+    home.rpc(&ann.person, "proposals_execute", json!({ "id": id }))
+        .await;
+    away.counts(&credits(&bob), 30).await;
+    let row = comes_to(home, &asked, "executed").await;
+    assert_eq!(row["execution_error"], Value::Null);
+    assert_eq!(home.count(&treasury).await, 70);
+    // The old word, said again, is not taken.
+    admin
+        .batch_execute(
+            "update ap_deliveries set state = 'waiting', next_at = now(), ended_at = null where activity_id in \
+             (select id from ap_activities where object_uri like '%/ap/transfers/%')",
+        )
+        .await
+        .unwrap();
+    home.counts(
+        "select count(*) from ap_deliveries where state = 'waiting'",
+        0,
+    )
+    .await;
+    away.counts(
+        "select count(*) from ap_received where state = 'waiting'",
+        0,
+    )
+    .await;
+    assert_eq!(away.count(&credits(&bob)).await, 30);
+    assert_eq!(away.count(said).await, 1);
+    assert_eq!(
+        home.count("select sum(amount)::bigint from ledger_entries")
+            .await,
+        0
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_takes_back_what_another_was_given() {
+    let peers = Peers::start(&["p1.peer.test"]);
+    let hub = Hub::start("a", &peers.resolve(), &[]).await;
+    let ann = hub.member("ann").await;
+    let peer = peers.peer("p1.peer.test");
+    let (bob, mallory) = (peer.person("bob"), peer.person("mallory"));
+    for who in [&bob, &mallory] {
+        hub.rpc(&ann.person, "actors_resolve", json!({ "query": who.id }))
+            .await;
+    }
+    let dao = found(
+        &hub,
+        &ann,
+        "Bikes",
+        json!({ "quorum_pct": 25, "pass_threshold": 50 }),
+    )
+    .await;
+    let admin = hub.hub.database.admin().await;
+    admin
+        .batch_execute(&format!(
+            "select hub.ledger_issue('dao', '{}', 'CREDIT', 100, 'issue:test', null)",
+            dao.id
+        ))
+        .await
+        .unwrap();
+    let pay = json!({ "action": "transfer", "to": bob.id, "amount": "30" });
+    let asked = asks(
+        &hub,
+        &ann,
+        &dao,
+        "Pay Bob",
+        json!({ "action_payload": pay }),
+    )
+    .await;
+    hub.rpc(
+        &ann.person,
+        "votes_cast",
+        json!({ "proposal": asked["id"], "choice": "yes" }),
+    )
+    .await;
+    time_passes(&hub, &asked).await;
+    comes_to(&hub, &asked, "executed").await;
+    let given = hub
+        .until("it is said", async || {
+            let said = peer.taken("Create");
+            let given = said
+                .iter()
+                .find(|it| it.json["object"]["type"] == "Document");
+            given.map(|it| it.json["id"].clone())
+        })
+        .await;
+    let treasury = format!(
+        "select sum(balance)::bigint from ledger_accounts where unit = 'CREDIT' and dao_id = '{}'",
+        dao.id
+    );
+
+    let no = |who: &Actor, of: &Value, reason: &str| {
+        who.activity(
+            "Reject",
+            json!({ "object": of, "to": [dao.uri], "content": "<script>no</script>", "mo:reason": reason }),
+        )
+    };
+    let came = sends(&hub, &mallory, &no(&mallory, &given, "not_party")).await;
+    assert!(came.starts_with("refused"), "{came}");
+    assert_eq!(hub.count(&treasury).await, 70);
+    for (n, expected) in ["done", "repeated", "repeated"].into_iter().enumerate() {
+        let came = sends(&hub, &bob, &no(&bob, &given, "<b>you owe me</b>")).await;
+        assert_eq!(came, expected, "{n}");
+        assert_eq!(hub.count(&treasury).await, 100, "{n}");
+    }
+    // His words don't stand in what the DAO says.
+    let row = comes_to(&hub, &asked, "passed").await;
+    let why = row["execution_error"].as_str().unwrap();
+    assert!(
+        why.contains("declined") && !why.contains('<') && !why.contains("owe"),
+        "{why}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

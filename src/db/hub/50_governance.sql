@@ -47,13 +47,14 @@ language sql stable as $$
     select exists (select from public.daos d where d.id = dao and d.origin_actor_id is not null)
 $$;
 
+-- What was carried out is passed again where another hub refused its part.
 drop trigger if exists proposals_step on public.proposals;
 create trigger proposals_step before insert or update of status on public.proposals
     for each row when (not hub.dao_is_elsewhere(new.dao_id)) execute function hub.step_state('status',
         '{"draft": ["active", "cancelled"],
           "active": ["passed", "rejected", "quorum_failed", "cancelled"],
           "passed": ["executed"],
-          "rejected": [], "quorum_failed": [], "cancelled": [], "executed": []}', '{draft}');
+          "rejected": [], "quorum_failed": [], "cancelled": [], "executed": ["passed"]}', '{draft}');
 
 -- Somebody puts a proposal forward. Opening sets the voting window from the DAO; from then on it stands as it is, and its
 -- words as soon as somebody voted.

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::daos::{self, Dao, Person};
 use super::proposals::{self, Proposal};
-use super::{closing, roll};
+use super::{closing, refusals, roll};
 use crate::base::{Amount, Caller, Error, Result, text};
 use crate::db::{Bind, Statement, Tx};
 use crate::domains::commons::ledger::{self, Holder, Transfer};
@@ -184,9 +184,22 @@ async fn tell_changed(tx: &mut Tx, proposal: &Proposal, dao: &Dao) -> Result<()>
 }
 
 async fn note_failure(tx: &mut Tx, id: Uuid, reason: &str) -> Result<()> {
-    let mut note = Statement::<()>::new("update public.proposals set execution_error = ");
+    note_not_executed(tx, id, reason, "passed").await
+}
+
+/// What was carried out came to nothing, since others had to do their part: it is passed again, with the reason.
+pub async fn note_refusal(tx: &mut Tx, id: Uuid, reason: &str) -> Result<()> {
+    note_not_executed(tx, id, reason, "executed").await
+}
+
+async fn note_not_executed(tx: &mut Tx, id: Uuid, reason: &str, was: &str) -> Result<()> {
+    let mut note = Statement::<()>::new(
+        "update public.proposals set status = 'passed', executed_at = null, execution_error = ",
+    );
     note.text(text::excerpt(reason, 1_000))
-        .sql(", version = greatest(version + 1, (extract(epoch from clock_timestamp()) * 1000)::bigint) where status = 'passed' and id = ")
+        .sql(", version = greatest(version + 1, (extract(epoch from clock_timestamp()) * 1000)::bigint) where status = ")
+        .text(was)
+        .sql(" and id = ")
         .bind(Bind::Uuid(id));
     tx.run(note).await?;
     let Some(proposal) = proposals::by_id(tx, id).await? else {
@@ -258,8 +271,7 @@ async fn transfer(
             (Person::Actor(id), uri) => (Holder::Actor(id), uri),
         },
     };
-    let base = actors::base(tx)?;
-    let document = format!("{base}/ap/transfers/{}", proposal.id);
+    let document = refusals::next_document(tx, proposal.id).await?;
     let booking = Transfer {
         from: Holder::Dao(dao.id),
         to: holder,

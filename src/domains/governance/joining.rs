@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::applications::{self, Application, Asked};
 use super::daos::{self, Dao, Person};
-use super::{hear_votes, offers, roll};
+use super::{hear_votes, offers, refusals, roll};
 use crate::base::{Result, text};
 use crate::db::Tx;
 use crate::domains::social::actors as people;
@@ -143,8 +143,12 @@ async fn answered(tx: &mut Tx, heard: &Incoming, is_yes: bool) -> Result<Applied
     if let Some(application) = applications::application_by_uri(tx, asked).await? {
         return about_membership(tx, heard, &application, is_yes).await;
     }
-    match offers::on_answered(tx, heard, asked, is_yes).await? {
-        Applied::NotMine => hear_votes::on_answered(tx, heard, asked, is_yes).await,
+    let applied = match offers::on_answered(tx, heard, asked, is_yes).await? {
+        Applied::NotMine => hear_votes::on_answered(tx, heard, asked, is_yes).await?,
+        applied => applied,
+    };
+    match applied {
+        Applied::NotMine if !is_yes => refusals::on_refused(tx, heard, asked).await,
         applied => Ok(applied),
     }
 }

@@ -14,6 +14,7 @@ pub mod offers;
 pub mod proposals;
 pub mod question;
 pub mod recount;
+pub mod refusals;
 pub mod roll;
 pub mod show;
 pub mod tally;

@@ -69,7 +69,7 @@ async fn offered(tx: &mut Tx, heard: &Incoming) -> Result<Applied> {
 }
 
 /// The one of this hub to whom it is addressed.
-async fn addressee(tx: &mut Tx, heard: &Incoming) -> Result<Option<Local>> {
+pub async fn addressee(tx: &mut Tx, heard: &Incoming) -> Result<Option<Local>> {
     let base = format!("{}/", actors::base(tx)?);
     for uri in recipients(&heard.activity)
         .into_iter()
