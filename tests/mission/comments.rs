@@ -1,6 +1,7 @@
 //! What is said in public about listings, declarations and proposals: kept as a comment whether it names anybody or not, told
 //! to whom it concerns, and not from whom he has blocked or muted.
 
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::daos::found;
@@ -168,4 +169,236 @@ async fn an_answer_goes_to_whose_it_is_though_it_names_nobody() {
     }
     let replied = "select count(*) from hub.journal where verb = 'post.replied'";
     assert_eq!(a.count(replied).await, 4);
+}
+
+/// Write a row as somebody; the status and what is told.
+async fn writes(hub: &Hub, who: &Member, table: &str, row: &Value) -> (u16, Value) {
+    let path = format!("/rest/v1/{table}");
+    let request = who.person.ask(&hub.hub, Method::POST, &path);
+    let answer = request.json(row).send().await.unwrap();
+    let status = answer.status().as_u16();
+    (status, answer.json().await.unwrap_or_default())
+}
+
+/// A question about a listing that only its seller reads.
+fn inquiry(from: &Actor, to: &Member, listing: &str, words: &str) -> Value {
+    from.note(
+        &format!("<p>{words}</p>"),
+        &[&to.actor],
+        json!({ "inReplyTo": listing, "tag": [{ "type": "Mention", "href": to.actor, "name": to.handle }] }),
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s_154_a_block_holds_under_listings_and_in_questions_about_them() {
+    let peers = Peers::start(&["p1.peer.test"]);
+    let hub = Hub::start("a", &peers.resolve(), &[]).await;
+    let (alice, ben) = (hub.member("alice").await, hub.member("ben").await);
+    let petra = peers.peer("p1.peer.test").person("petra");
+    let (_, listing) = sells(&hub, &alice, "active").await;
+    let bread = json!({ "decl_type": "offer", "title": "Bread", "exchange_type": "gift" });
+    let declaration = declares(&hub, &alice, bread, &hub).await;
+    // Both have asked before, and alice answers ben.
+    let note = inquiry(&petra, &alice, &listing, "Is it there?");
+    assert_eq!(sends(&hub, &petra, &petra.create(&note)).await, "done");
+    hub.posts(&ben, json!({ "content": "Is it here?", "visibility": "direct", "recipients": [alice.actor], "in_reply_to": listing }))
+        .await;
+    let thread = async |who: &Member, words: &str| {
+        let query = format!(
+            "select conversation_id::text from messages where owner_id = '{}' and direction = 'inbound' and body = '{words}'",
+            who.person.id
+        );
+        hub.until(words, async || hub.text(&query).await).await
+    };
+    let bens = thread(&alice, "Is it here?").await;
+    let reply = json!({ "conversation_id": bens, "direction": "outbound", "body": "It is" });
+    alice.person.adds(&hub.hub, "messages", reply).await;
+    let bens = thread(&ben, "It is").await;
+
+    for who in [&petra.id, &ben.actor] {
+        hub.rpc(&alice.person, "blocks_set", json!({ "actor": who }))
+            .await;
+    }
+    let heard = format!(
+        "select (select count(*) from messages where owner_id = '{0}' and direction = 'inbound') \
+         + (select count(*) from inbox_items where owner_id = '{0}') \
+         + (select count(*) from hub.journal where owner_id = '{0}' and verb in ('message.received', 'post.replied', 'post.mentioned')) \
+         + (select count(*) from notification_events where target_user_id = '{0}')",
+        alice.person.id
+    );
+    hub.counts(
+        "select count(*) from ap_received where state = 'waiting'",
+        0,
+    )
+    .await;
+    let before = hub.count(&heard).await;
+    let names = json!({ "cc": [alice.actor], "tag": [{ "type": "Mention", "href": alice.actor, "name": alice.handle }] });
+    for uri in [&listing, &declaration] {
+        for note in [
+            answer_with(&petra, uri, &names),
+            answer_with(&petra, uri, &json!({})),
+        ] {
+            let came = sends(&hub, &petra, &petra.create(&note)).await;
+            assert_eq!(came, "refused blocked");
+        }
+        let asked = json!({ "content": "And now?", "visibility": "public", "in_reply_to": uri });
+        let (status, told) = writes(&hub, &ben, "posts", &asked).await;
+        assert_eq!(
+            (status, told["code"].as_str()),
+            (403, Some("post.blocked")),
+            "{told}"
+        );
+        // She does not answer them by mistake either.
+        assert_eq!(replies(&hub, uri).await, json!([]));
+    }
+    let note = inquiry(&petra, &alice, &listing, "Hello?");
+    assert_eq!(
+        sends(&hub, &petra, &petra.create(&note)).await,
+        "refused blocked"
+    );
+    // Whatever comes of it at ben's, nothing arrives.
+    let again = json!({ "content": "Hello?", "visibility": "direct", "recipients": [alice.actor], "in_reply_to": listing });
+    writes(&hub, &ben, "posts", &again).await;
+    let more = json!({ "conversation_id": bens, "direction": "outbound", "body": "Hello?" });
+    writes(&hub, &ben, "messages", &more).await;
+    let offer = json!({ "listing": listing, "terms": "Hello?" });
+    let (status, _) = hub.tries(&ben.person, "exchanges_propose", offer).await;
+    assert_eq!(status, 403);
+    tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+    assert_eq!(hub.count(&heard).await, before);
+    assert_eq!(
+        hub.count("select count(*) from posts where visibility = 'public'")
+            .await,
+        0
+    );
+
+    // A block that is taken back is none.
+    for id in ["petra", "ben"] {
+        let query = format!(
+            "select b.id::text from blocks b join ap_actors a on a.id = b.actor_id where a.preferred_username = '{id}'"
+        );
+        let block = hub.text(&query).await.unwrap();
+        hub.rpc(&alice.person, "blocks_undo", json!({ "id": block }))
+            .await;
+    }
+    let note = answer(&petra, &listing, "Friends again?");
+    assert_eq!(sends(&hub, &petra, &petra.create(&note)).await, "done");
+    let asked =
+        json!({ "content": "Friends again?", "visibility": "public", "in_reply_to": listing });
+    assert_eq!(writes(&hub, &ben, "posts", &asked).await.0, 201);
+    hub.counts("select count(*) from posts where visibility = 'public'", 2)
+        .await;
+}
+
+fn answer_with(from: &Actor, to: &str, more: &Value) -> Value {
+    let mut note = answer(from, to, "And now?");
+    note.as_object_mut()
+        .unwrap()
+        .extend(more.as_object().unwrap().clone());
+    note
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s_154_who_is_muted_is_not_heard_under_a_listing_nor_in_questions_about_it() {
+    let peers = Peers::start(&["p1.peer.test"]);
+    let hub = Hub::start("a", &peers.resolve(), &[]).await;
+    let (alice, ben) = (hub.member("alice").await, hub.member("ben").await);
+    let petra = peers.peer("p1.peer.test").person("petra");
+    let (_, listing) = sells(&hub, &alice, "active").await;
+    hub.rpc(
+        &alice.person,
+        "actors_resolve",
+        json!({ "query": petra.id }),
+    )
+    .await;
+    for who in [&petra.id, &ben.actor] {
+        hub.rpc(&alice.person, "mutes_set", json!({ "actor": who }))
+            .await;
+    }
+    let note = answer(&petra, &listing, "Hello?");
+    assert_eq!(sends(&hub, &petra, &petra.create(&note)).await, "done");
+    let note = inquiry(&petra, &alice, &listing, "Hello?");
+    assert_eq!(sends(&hub, &petra, &petra.create(&note)).await, "done");
+    for visibility in ["public", "direct"] {
+        let said = json!({ "content": "Hello?", "visibility": visibility, "recipients": [alice.actor], "in_reply_to": listing });
+        hub.posts(&ben, said).await;
+    }
+    // It is there for whoever looks, and neither learns of it.
+    hub.counts(
+        &format!(
+            "select count(*) from messages where direction = 'inbound' and owner_id = '{}'",
+            alice.person.id
+        ),
+        2,
+    )
+    .await;
+    assert_eq!(
+        replies(&hub, &listing).await.as_array().map(Vec::len),
+        Some(2)
+    );
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    for query in [
+        told(&alice),
+        format!(
+            "select count(*) from inbox_items where owner_id = '{}'",
+            alice.person.id
+        ),
+        format!(
+            "select count(*) from hub.journal where verb = 'message.received' and owner_id = '{}'",
+            alice.person.id
+        ),
+    ] {
+        assert_eq!(hub.count(&query).await, 0, "{query}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s_154_what_is_said_with_a_vote_is_not_shown_to_who_shut_the_voter_out() {
+    let hub = Hub::start("a", "", &[]).await;
+    let (alice, ben) = (hub.member("alice").await, hub.member("ben").await);
+    let (carla, dora) = (hub.member("carla").await, hub.member("dora").await);
+    let dao = found(&hub, &alice, "Bikes", json!({ "membership": "open" })).await;
+    for who in [&ben, &carla, &dora] {
+        hub.rpc(&who.person, "daos_join", json!({ "id": dao.id }))
+            .await;
+    }
+    let asked = asks(&hub, &alice, &dao, "Buy a stand", json!({})).await;
+    for (who, why) in [(&ben, Some("Alice is a thief.")), (&carla, None)] {
+        let mut vote = json!({ "proposal": asked["id"], "choice": "no" });
+        if let Some(why) = why {
+            vote["rationale"] = json!(why);
+        }
+        hub.rpc(&who.person, "votes_cast", vote).await;
+    }
+    let path = format!(
+        "/rest/v1/votes?proposal_id=eq.{}&select=user_id,rationale,ballot",
+        asked["id"].as_str().unwrap()
+    );
+    let sees = async |who: &Member| who.person.reads(&hub.hub, &path).await;
+    assert_eq!(sees(&alice).await.as_array().map(Vec::len), Some(2));
+
+    let block = hub
+        .rpc(&alice.person, "blocks_set", json!({ "actor": ben.actor }))
+        .await;
+    let mute = json!({ "actor": ben.actor });
+    hub.rpc(&dora.person, "mutes_set", mute).await;
+    for who in [&alice, &dora] {
+        let seen = sees(who).await;
+        assert!(!seen.to_string().contains("thief"), "{seen}");
+        assert_eq!(seen[0]["user_id"], json!(carla.person.id));
+        assert_eq!(seen.as_array().map(Vec::len), Some(1));
+    }
+    // To shut somebody out is one's own matter: others see it, he sees it, and it counts.
+    for who in [&carla, &ben] {
+        assert_eq!(sees(who).await.as_array().map(Vec::len), Some(2));
+    }
+    let uri = asked["uri"].as_str().unwrap();
+    let ballots = hub.ask(&format!("{uri}/ballots?page=true")).await.json();
+    assert_eq!(ballots["orderedItems"].as_array().map(Vec::len), Some(2));
+    hub.rpc(&alice.person, "blocks_undo", json!({ "id": block["id"] }))
+        .await;
+    assert_eq!(sees(&alice).await.as_array().map(Vec::len), Some(2));
+    let passed = json!({ "actor": ben.actor, "expires_at": "2020-01-01T00:00:00Z" });
+    hub.rpc(&dora.person, "mutes_set", passed).await;
+    assert_eq!(sees(&dora).await.as_array().map(Vec::len), Some(2));
 }

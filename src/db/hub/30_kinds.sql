@@ -69,7 +69,7 @@ begin
     -- Definer helpers belong to the owner, whom FORCE binds as well: they may read memberships, listings for the search, and
     -- whether an account stands, append to the audit log, and forget secrets that no row names any more.
     if k.name in ('users', 'user_profile', 'dao_members', 'channel_members', 'workspace_members', 'onto_project_members', 'onto_actors',
-        'ap_actors', 'follows', 'post_audience', 'blocks', 'listings') then
+        'ap_actors', 'follows', 'post_audience', 'blocks', 'mutes', 'listings') then
         execute format('create policy kernel on public.%I for select to made_open_owner using (true)', k.name);
     elsif k.name = 'posts' then
         -- Counts of what is said about posts, whoever says it; and what remains of one that goes.

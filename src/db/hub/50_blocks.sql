@@ -84,3 +84,16 @@ begin
                     and f.direction = 'out' and f.state = 'accepted'))));
 end
 $$;
+
+-- Whom the caller has blocked, or muted for now; and those of them who have an account here. Uncorrelated, so that a policy asks
+-- once for all rows.
+create or replace function hub.shunned_actors() returns setof uuid
+language sql stable security definer rows 10 set search_path = pg_catalog, public, hub as $$
+    select b.actor_id from blocks b where b.owner_id = auth.uid()
+    union all
+    select m.actor_id from mutes m where m.owner_id = auth.uid() and (m.expires_at is null or m.expires_at > now())
+$$;
+create or replace function hub.shunned_accounts() returns setof uuid
+language sql stable security definer rows 10 set search_path = pg_catalog, public, hub as $$
+    select a.row_id from hub.shunned_actors() s join ap_actors a on a.id = s where a.kind = 'user' and a.row_id is not null
+$$;

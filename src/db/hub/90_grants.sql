@@ -64,6 +64,7 @@ grant execute on function hub.is_for_trade(text), hub.take_trade_reaction(text, 
 grant execute on function hub.take_listing(jsonb), hub.reserve_stock(uuid, numeric), hub.settle_stock(uuid, numeric, boolean) to service_role;
 -- Votes are taken and counted with the hub's own rights.
 grant select, insert, update, delete on hub.electorate, hub.tallies, hub.advisory_votes to service_role;
+grant execute on function hub.shunned_actors(), hub.shunned_accounts() to authenticated, service_role;
 grant execute on function hub.dao_is_elsewhere(uuid) to anon, authenticated, service_role;
 grant execute on function hub.take_vote(jsonb), hub.take_votes(jsonb), hub.show_tally(uuid), hub.take_delegated(uuid), hub.keep_dao(uuid),
     hub.actor_words(text, uuid, text), hub.take_proposal(jsonb) to service_role;
