@@ -254,7 +254,8 @@ begin
                 and not exists (select from blocks b where b.owner_id = a.row_id and b.actor_id = s.author)) as named
         from said s left join posts o on o.federated_ap_id = s.in_reply_to
             -- An answer to something else that was said from here counts as one to a post does.
-            left join lateral (select t.* from hub.answerable(s.in_reply_to) t where t.is_ours limit 1) r on o.id is null
+            left join lateral (select t.* from hub.answerable(s.in_reply_to) t
+                where s.in_reply_to is not null and o.id is null and t.is_ours limit 1) r on true
     ), judged as materialized (
         select p.*, case
             when p.turn > 1 or exists (select from posts o where o.federated_ap_id = p.uri) then 'known'
