@@ -17,7 +17,7 @@ pub const DOMAIN: Domain = Domain {
         action!("exchanges"."propose", "Answer a listing or a declaration of this hub or another with an offer of an exchange; need is an own declaration that it is matched with.", ["listing": "text", "declaration": "text", "need": "text", "quantity": "text", "price": "text", "terms": "text", "expires": "timestamptz", "as": "uuid"] => exchanges::propose::propose).looking_up("declaration|listing"),
         action!("exchanges"."accept", "Accept an offer: both are bound from now on.", ["id": "uuid"] => exchanges::answer::accept),
         action!("exchanges"."reject", "Refuse an offer, with a reason and, if one likes, what would do instead: {quantity, price, terms}.", ["id": "uuid", "reason": "text", "counter": "jsonb"] => exchanges::answer::reject),
-        action!("exchanges"."counter", "Say other terms: the one who asked makes a new offer in place of the old, the other says what would do. Without terms the other's are taken.", ["id": "uuid", "quantity": "text", "price": "text", "terms": "text", "expires": "timestamptz"] => exchanges::propose::counter),
+        action!("exchanges"."counter", "Say other terms: the one who asked makes a new offer in place of the old, the other says what would do. Without terms the other's are taken.", ["id": "uuid", "quantity": "text", "price": "text", "terms": "text", "expires": "timestamptz"] => exchanges::counter::counter),
         action!("exchanges"."withdraw", "Take an own offer back, unless it was accepted.", ["id": "uuid"] => exchanges::answer::withdraw),
         action!("exchanges"."confirm", "Sign how an exchange went: fulfilled, cancelled or disputed.", ["id": "uuid", "verdict": "text", "note": "text"] => exchanges::confirm::confirm),
         action!("exchanges"."progress", "Tell the other party how far an accepted exchange is.", ["id": "uuid", "progress": "text"] => exchanges::confirm::progress),
@@ -67,6 +67,6 @@ pub const DOMAIN: Domain = Domain {
         hears!(Accepted => exchanges::hear::on_accepted),
         hears!(Rejected => exchanges::hear::on_rejected),
         hears!(AgreementSaid => exchanges::hear::on_agreement),
-        hears!(ReceiptSaid => exchanges::hear::on_receipt),
+        hears!(ReceiptSaid => exchanges::hear_receipts::on_receipt),
     ],
 };

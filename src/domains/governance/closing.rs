@@ -6,19 +6,17 @@ use std::sync::LazyLock;
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::sql_types::{BigInt, Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 use uuid::Uuid;
 
 use super::ballots::Digest;
 use super::daos::{self, Dao};
 use super::execution::Execute;
 use super::proposals::{self, Proposal};
+use super::results;
 use super::tally::{Base, Cast, Rules, Verdict};
-use crate::base::{Caller, Error, Result, clock, text};
+use crate::base::{Caller, Error, Result, clock};
 use crate::db::{Bind, Statement, Tx};
-use crate::fed::actors::{self, Local, time};
-use crate::fed::outbox::{self, Outgoing};
-use crate::fed::vocab::PUBLIC;
 use crate::jobs::{self, Attempt, Job, Lane, Order};
 use crate::node::Node;
 
@@ -205,7 +203,7 @@ impl Close {
         if let Some(voice) = daos::voice(tx, dao).await? {
             let also = voters(tx, proposal.id).await?;
             proposals::say(tx, &proposal, &voice, "Update", also).await?;
-            say_result(tx, &proposal, &voice, verdict, cast).await?;
+            results::say(tx, &proposal, &voice, verdict, cast).await?;
         }
         let mut forget =
             Statement::<()>::new("delete from hub.advisory_votes where proposal_id = ");
@@ -310,76 +308,6 @@ async fn write(
         Statement::<()>::new("update hub.tallies set is_due = false where proposal_id = ");
     settled.bind(Bind::Uuid(proposal.id));
     tx.run(settled).await.map(drop)
-}
-
-/// The result as a note, which every server shows.
-async fn say_result(
-    tx: &mut Tx,
-    proposal: &Proposal,
-    voice: &Local,
-    verdict: Verdict,
-    cast: &Cast,
-) -> Result<()> {
-    let base = actors::base(tx)?;
-    let object = result(proposal, voice, verdict, cast, &base);
-    let outgoing = Outgoing {
-        actor: voice.id,
-        activity: json!({ "type": "Create", "object": object }),
-        to: vec![PUBLIC.to_owned()],
-        cc: vec![voice.followers()],
-        about: proposal.federated_ap_id.clone(),
-        also: Vec::new(),
-        is_private: false,
-    };
-    outbox::publish(tx, outgoing).await.map(drop)
-}
-
-/// The note that says how it went; its id is made of the proposal's.
-pub fn result(
-    proposal: &Proposal,
-    voice: &Local,
-    verdict: Verdict,
-    cast: &Cast,
-    base: &str,
-) -> Value {
-    let word = match verdict {
-        Verdict::Passed => "<strong>passed</strong>",
-        Verdict::Rejected => "was <strong>rejected</strong>",
-        Verdict::QuorumFailed => "<strong>failed for want of a quorum</strong>",
-    };
-    let turnout = cast.turnout();
-    let percent = turnout
-        .parse::<crate::base::Amount>()
-        .unwrap_or_default()
-        .parts()
-        / 100;
-    let content = format!(
-        "<p>Proposal #{}: {} {word}: {} yes, {} no, {} abstain ({percent} % turnout).</p>",
-        proposal.number.unwrap_or(1),
-        text::escaped(&proposal.title),
-        cast.yes,
-        cast.no,
-        cast.abstain,
-    );
-    let at = time(
-        proposal
-            .voting_closes_at
-            .unwrap_or_else(|| proposal.as_of()),
-    );
-    json!({
-        "type": "Note",
-        "id": format!("{base}/ap/results/{}", proposal.id),
-        "attributedTo": voice.uri,
-        "inReplyTo": proposal.federated_ap_id,
-        "content": content,
-        "contentMap": { "en": content },
-        "published": at,
-        "updated": at,
-        "to": [PUBLIC],
-        "cc": [voice.followers()],
-        "mo:kind": "mo:Result",
-        "mo:resultOf": proposal.federated_ap_id,
-    })
 }
 
 /// Close what should be closed and has no job any more.

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use super::applications::{self, Application, Asked};
-use super::daos::{self, Dao, Person};
+use super::daos::{self, Person};
 use super::{hear_votes, offers, refusals, roll};
 use crate::base::{Result, text};
 use crate::db::Tx;
@@ -206,94 +206,6 @@ async fn about_membership(
     Ok(Applied::Done)
 }
 
-/// Somebody was put among the members of a DAO.
-pub async fn on_added(tx: &mut Tx, heard: &Incoming) -> Result<Applied> {
-    moved(tx, heard, true).await
-}
-
-/// Somebody was taken from among the members of a DAO.
-pub async fn on_removed(tx: &mut Tx, heard: &Incoming) -> Result<Applied> {
-    moved(tx, heard, false).await
-}
-
-async fn moved(tx: &mut Tx, heard: &Incoming, is_in: bool) -> Result<Applied> {
-    let target = heard.activity.get("target").and_then(vocab::id);
-    let Some(place) = target.and_then(|target| target.strip_suffix("/members")) else {
-        return Ok(Applied::NotMine);
-    };
-    if place != heard.author.uri {
-        return match daos::by_uri(tx, place).await? {
-            Some((dao, _)) => by_officer(tx, heard, &dao, is_in).await,
-            None => Ok(Applied::Ignored("not_ours")),
-        };
-    }
-    let Some(dao) = daos::of_origin(tx, heard.author.id).await? else {
-        return Ok(Applied::Ignored("unknown_dao"));
-    };
-    let Some((_, user)) = own_person(tx, heard.object_uri()?).await? else {
-        return Ok(Applied::Ignored("not_ours"));
-    };
-    let person = Person::User(user);
-    if !is_in {
-        return Ok(match roll::send_away(tx, &dao, person).await? {
-            true => Applied::Done,
-            false => Applied::Repeated,
-        });
-    }
-    // Nobody belongs to anything that he did not ask for.
-    let asked = applications::application(tx, dao.id, person).await?;
-    let Some(asked) = asked.filter(|it| match it.direction.as_str() {
-        "invite" => it.state == "accepted",
-        _ => matches!(it.state.as_str(), "pending" | "accepted"),
-    }) else {
-        return Ok(Applied::Ignored("not_asked"));
-    };
-    applications::settle(tx, asked.id, "accepted").await?;
-    roll::let_in(tx, &dao, person, "member", asked.shows_ballot).await?;
-    Ok(Applied::Done)
-}
-
-/// Somebody elsewhere would change who belongs to a DAO of ours: only those may who run it (S-43).
-async fn by_officer(tx: &mut Tx, heard: &Incoming, dao: &Dao, is_in: bool) -> Result<Applied> {
-    let verb = if is_in { "add" } else { "remove" };
-    if !daos::is_officer(tx, dao.id, Person::Actor(heard.author.id)).await? {
-        tracing::info!(
-            event = "not_an_officer",
-            reason = "not_an_officer",
-            peer_domain = %heard.author.host,
-            activity_id = %heard.uri,
-        );
-        daos::note_denied(tx, dao, &heard.author.uri, verb).await?;
-        return Ok(Applied::Repeated);
-    }
-    let Some(other) = people::find(tx, heard.object_uri()?).await? else {
-        return Ok(Applied::Needs(heard.object_uri()?.to_owned()));
-    };
-    let Some(person) = Person::of(&other) else {
-        return Ok(Applied::Refused("not_a_person"));
-    };
-    match is_in {
-        // Nobody is put among the members who did not ask.
-        true => {
-            let asked = applications::application(tx, dao.id, person).await?;
-            let Some(asked) = asked.filter(|it| it.direction == "join" && it.state == "pending")
-            else {
-                return Ok(Applied::Ignored("not_asked"));
-            };
-            roll::let_in(tx, dao, person, &asked.role, asked.shows_ballot).await?;
-            applications::settle(tx, asked.id, "accepted").await?;
-        }
-        false => match roll::send_away(tx, dao, person).await {
-            Ok(_) => {}
-            Err(error) if error.is("dao.owner_stays") => {
-                return Ok(Applied::Refused("owner_stays"));
-            }
-            Err(error) => return Err(error),
-        },
-    }
-    Ok(Applied::Done)
-}
-
 /// Somebody of any server writes to a DAO: that is how one asks where there is no Join.
 pub async fn on_message(tx: &mut Tx, heard: &Incoming) -> Result<Applied> {
     let to = vocab::ids(heard.object.get("to").unwrap_or(&Value::Null));
@@ -348,7 +260,7 @@ pub async fn on_message(tx: &mut Tx, heard: &Incoming) -> Result<Applied> {
 }
 
 /// A person of this hub by the address of his actor.
-async fn own_person(tx: &mut Tx, uri: &str) -> Result<Option<(Local, uuid::Uuid)>> {
+pub async fn own_person(tx: &mut Tx, uri: &str) -> Result<Option<(Local, uuid::Uuid)>> {
     let actor = actors::by_uri(tx, uri).await?;
     Ok(actor.and_then(|actor| {
         let user = actor

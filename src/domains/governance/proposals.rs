@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::closing::Close;
 use super::daos::{self, Dao, Person};
-use super::{execution, question};
+use super::{actions, question};
 use crate::base::{Error, Result, clock};
 use crate::db::{Bind, Statement, Tx};
 use crate::domains::social::actors::{self as people, Known};
@@ -155,7 +155,7 @@ pub async fn open(tx: &mut Tx, input: Which) -> Result<Value> {
         ));
     }
     if let Some(payload) = &proposal.action_payload {
-        execution::read(payload).map_err(|reason| {
+        actions::read(payload).map_err(|reason| {
             Error::invalid("proposal.action", format!("action_payload: {reason}"))
         })?;
     }

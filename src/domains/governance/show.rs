@@ -7,10 +7,10 @@ use uuid::Uuid;
 
 use super::affiliations;
 use super::ballots::{self, Ballot};
-use super::closing;
 use super::daos::{self, Dao};
 use super::proposals::{self, Proposal};
 use super::question;
+use super::results;
 use super::tally::{Cast, Verdict};
 use super::votes;
 use crate::base::Result;
@@ -171,7 +171,7 @@ pub async fn result(tx: &mut Tx, id: Uuid) -> Result<Option<Shown>> {
         electorate: electorate.unwrap_or_default(),
     };
     let base = actors::base(tx)?;
-    let note = closing::result(&proposal, &voice, verdict, &cast, &base);
+    let note = results::result(&proposal, &voice, verdict, &cast, &base);
     let at = proposal
         .voting_closes_at
         .unwrap_or_else(|| proposal.as_of());

@@ -157,9 +157,8 @@ async fn was_refused(tx: &mut Tx, heard: &Incoming) -> Result<bool> {
     let Some(document) = vocab::id(&heard.object) else {
         return Ok(false);
     };
-    let mut ask = Statement::<Bool>::new(
-        "select exists (select from public.ap_tombstones t where t.uri = ",
-    );
+    let mut ask =
+        Statement::<Bool>::new("select exists (select from public.ap_tombstones t where t.uri = ");
     ask.text(document)
         .sql(" and t.actor_uri = ")
         .text(&heard.author.uri)

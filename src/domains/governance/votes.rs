@@ -7,16 +7,16 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::ballots;
-use super::daos::{self, Dao, Person};
+use super::daos::{self, Person};
 use super::proposals::{self, Proposal};
+use super::votes_away;
 use crate::base::error::Told;
 use crate::base::{Error, Result, clock};
-use crate::db::{Bind, Statement, Tx};
+use crate::db::{Statement, Tx};
 use crate::domains::social::actors as people;
 use crate::domains::social::limits::{self, Deed};
 use crate::domains::social::posts::show::proven;
 use crate::fed::actors::{self, Local, time};
-use crate::fed::outbox::{self, Outgoing};
 
 /// Longest rationales, in bytes.
 pub const LONGEST_RATIONALE: usize = 5_000;
@@ -135,8 +135,8 @@ pub fn address_of(proposal: &Proposal) -> String {
 pub struct Cast {
     /// Its id, or its address.
     proposal: String,
-    choice: String,
-    rationale: Option<String>,
+    pub choice: String,
+    pub rationale: Option<String>,
 }
 
 /// Vote.
@@ -166,7 +166,7 @@ pub async fn cast(tx: &mut Tx, input: Cast) -> Result<Value> {
     let me = me(tx, person).await?;
     match dao.is_elsewhere() {
         false => cast_here(tx, &input, person, &proposal, me).await,
-        true => send(tx, &input, person, &proposal, &dao, me).await,
+        true => votes_away::send(tx, &input, person, &proposal, &dao, me).await,
     }
 }
 
@@ -225,7 +225,7 @@ async fn cast_here(
 }
 
 /// A refusal in words.
-fn refusal(reason: &str) -> Error {
+pub fn refusal(reason: &str) -> Error {
     match reason {
         "closed" => Error::conflict("vote.closed", "There is no vote on it at this time."),
         "already_voted" | "older" => Error::conflict(
@@ -240,7 +240,7 @@ fn refusal(reason: &str) -> Error {
 }
 
 /// A vote as it is signed.
-fn note(
+pub fn note(
     input: &Cast,
     me: &Local,
     proposal: &Proposal,
@@ -267,147 +267,6 @@ fn note(
         }
     }
     note
-}
-
-/// Send a vote to the DAO's hub; what it says of it comes later.
-async fn send(
-    tx: &mut Tx,
-    input: &Cast,
-    person: Uuid,
-    proposal: &Proposal,
-    dao: &Dao,
-    me: Option<Local>,
-) -> Result<Value> {
-    let me = me.ok_or_else(|| {
-        Error::conflict(
-            "actor.not_public",
-            "The DAO lives elsewhere and cannot see you: make your profile public first.",
-        )
-    })?;
-    let now = clock::now();
-    if proposal.status != "active" || proposal.voting_closes_at.is_some_and(|ends| ends < now) {
-        return Err(refusal("closed"));
-    }
-    let (Some(to), Some(_)) = (dao.federated_ap_id.clone(), &proposal.federated_ap_id) else {
-        return Err(proposals::missing());
-    };
-    let before = sent_before(tx, proposal.id, person).await?;
-    let changes = proposal
-        .rules
-        .as_ref()
-        .is_some_and(|rules| rules.get("mo:changeVote") == Some(&Value::Bool(true)));
-    if before.is_some() && !changes {
-        return Err(refusal("already_voted"));
-    }
-
-    let uri = format!("{}/ap/votes/{}", actors::base(tx)?, Uuid::now_v7());
-    let mut vote = note(input, &me, proposal, &uri, now, before);
-    if let Some(vote) = vote.as_object_mut() {
-        vote.insert("to".to_owned(), json!([to]));
-    }
-    let vote = proven(tx, vote, &me, now).await?;
-    let outgoing = Outgoing {
-        actor: me.id,
-        activity: json!({ "type": "Create", "object": vote }),
-        to: vec![to],
-        cc: Vec::new(),
-        about: proposal.federated_ap_id.clone(),
-        also: Vec::new(),
-        is_private: true,
-    };
-    let id = keep_sent(tx, input, person, proposal, &vote, &uri).await?;
-    outbox::publish(tx, outgoing).await?;
-
-    Ok(json!({ "id": id, "proposal": proposal.id, "choice": input.choice, "state": "sent" }))
-}
-
-async fn sent_before(tx: &mut Tx, proposal: Uuid, person: Uuid) -> Result<Option<String>> {
-    let mut select = Statement::<Nullable<Text>>::new(
-        "select v.federated_ap_id from public.votes v where v.answer in ('sent', 'recorded') and v.proposal_id = ",
-    );
-    select
-        .bind(Bind::Uuid(proposal))
-        .sql(" and v.user_id = ")
-        .bind(Bind::Uuid(person));
-    let rows: Vec<Option<String>> = tx.as_hub(async |tx| tx.load(select.clone()).await).await?;
-    Ok(rows.into_iter().flatten().next())
-}
-
-async fn keep_sent(
-    tx: &mut Tx,
-    input: &Cast,
-    person: Uuid,
-    proposal: &Proposal,
-    vote: &Value,
-    uri: &str,
-) -> Result<Uuid> {
-    let mut keep = Statement::<SqlUuid>::new(
-        "insert into public.votes (proposal_id, user_id, choice, rationale, ballot, published_at, federated_ap_id, answer) values (",
-    );
-    keep.bind(Bind::Uuid(proposal.id))
-        .sql(", ")
-        .bind(Bind::Uuid(person))
-        .sql(", ")
-        .text(&input.choice)
-        .sql(", ")
-        .bind(Bind::Text(input.rationale.clone()))
-        .sql(", ")
-        .text(vote.to_string())
-        .sql("::jsonb, now(), ")
-        .text(uri)
-        .sql(
-            ", 'sent') on conflict (proposal_id, user_id) do update set choice = excluded.choice, rationale = excluded.rationale, \
-             ballot = excluded.ballot, published_at = excluded.published_at, federated_ap_id = excluded.federated_ap_id, \
-             cast_at = now(), answer = 'sent' returning id",
-        );
-    let ids: Vec<Uuid> = tx.as_hub(async |tx| tx.load(keep.clone()).await).await?;
-    ids.into_iter().next().ok_or_else(proposals::missing)
-}
-
-/// To whom a member gives his voice.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Delegate {
-    dao: Uuid,
-    /// A member of this hub; nobody takes it back.
-    to: Option<Uuid>,
-}
-
-/// Let another member vote where one does not; it counts for votes that are opened from now on.
-pub async fn delegate(tx: &mut Tx, input: Delegate) -> Result<Value> {
-    let person = daos::signed_in(tx).await?;
-    let dao = daos::named(tx, Some(input.dao), None).await?;
-    if dao.is_elsewhere() {
-        return Err(Error::conflict(
-            "vote.delegate_elsewhere",
-            "Voices are given to others only where the DAO lives.",
-        ));
-    }
-    if input.to == Some(person) {
-        return Err(Error::invalid(
-            "vote.delegate_oneself",
-            "Nobody votes for himself twice.",
-        ));
-    }
-    for one in [Some(person), input.to].into_iter().flatten() {
-        let membership = daos::membership(tx, dao.id, Person::User(one)).await?;
-        if membership.is_none_or(|member| member.role == "guest") {
-            return Err(Error::forbidden(
-                "dao.not_a_member",
-                "Both are members of the DAO who may vote.",
-            ));
-        }
-    }
-    let mut write = Statement::<()>::new("update public.dao_members set delegate_id = ");
-    write
-        .bind(Bind::Text(input.to.map(|to| to.to_string())))
-        .sql("::uuid where dao_id = ")
-        .bind(Bind::Uuid(dao.id))
-        .sql(" and user_id = ")
-        .bind(Bind::Uuid(person));
-    tx.as_hub(async |tx| tx.run(write.clone()).await.map(drop))
-        .await?;
-    Ok(json!({ "dao": dao.id, "to": input.to }))
 }
 
 /// A vote as its row has it, for whoever may see it: its document.

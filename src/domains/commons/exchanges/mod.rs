@@ -4,10 +4,12 @@
 pub mod answer;
 pub mod bargain;
 pub mod confirm;
+pub mod counter;
 pub mod effects;
 pub mod expire;
 pub mod hear;
 pub mod hear_offers;
+pub mod hear_receipts;
 pub mod money;
 pub mod propose;
 pub mod show;
