@@ -14,7 +14,7 @@ create trigger domains_changed after insert or update or delete on public.ap_dom
     for each statement execute function hub.domains_changed();
 
 -- A post from elsewhere is hidden as long as its author's standing says so, and its media stay where they are while his
--- server's are refused; what is held back is kept.
+-- server's are refused; what is held back is kept. Those who write many at once see to it themselves: hub.shields.
 create or replace function hub.posts_shield() returns trigger
 language plpgsql set search_path = pg_catalog, hub, public as $$
 declare
@@ -41,7 +41,8 @@ end
 $$;
 drop trigger if exists posts_shield on public.posts;
 create trigger posts_shield before insert or update of hidden_at, attachments on public.posts
-    for each row when (new.origin_actor_id is not null) execute function hub.posts_shield();
+    for each row when (new.origin_actor_id is not null and current_setting('hub.by_origin', true) is distinct from 'posts')
+    execute function hub.posts_shield();
 
 -- The picture of an actor from elsewhere stays where it is while media of its server are refused.
 create or replace function hub.actors_shield() returns trigger
