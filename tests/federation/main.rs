@@ -23,6 +23,7 @@ mod fedify;
 mod golden;
 mod golden_inbound;
 mod golden_social;
+mod golden_sync;
 mod golden_votes;
 mod hostile;
 mod inbox;
