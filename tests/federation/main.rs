@@ -16,6 +16,7 @@ mod announces;
 mod changes;
 mod contexts;
 mod crashes;
+mod days;
 mod delivery;
 mod discovery;
 mod endless;
