@@ -29,6 +29,11 @@ const POLL: Duration = Duration::from_secs(1);
 /// How long more is waited for once something has come: what comes together costs less.
 const GATHERS: Duration = Duration::from_millis(10);
 
+/// When so many come in that time, storing them goes first, since their senders wait for that and for nothing else; what
+/// follows from them is done at the latest when so long has passed.
+const MANY: u64 = 5;
+const HOLDS: Duration = Duration::from_secs(3);
+
 /// How long the database is left alone when it does not answer.
 const AWAY: Duration = Duration::from_secs(2);
 
@@ -113,7 +118,7 @@ async fn run(node: Arc<Node>, url: String, mut stop: watch::Receiver<bool>) {
                 continue;
             }
             tokio::select! {
-                () = intake.news() => tokio::time::sleep(GATHERS).await,
+                () = intake.news() => lull(&intake, &stop).await,
                 () = shared.done.notified() => {}
                 () = tokio::time::sleep(POLL) => {}
                 _ = stop.changed() => {}
@@ -123,6 +128,18 @@ async fn run(node: Arc<Node>, url: String, mut stop: watch::Receiver<bool>) {
     tokio::select! {
         () = working => {}
         () = listening => {}
+    }
+}
+
+/// Until no more than a few come, or it has been waited for long enough.
+async fn lull(intake: &Intake, stop: &watch::Receiver<bool>) {
+    let began = tokio::time::Instant::now();
+    loop {
+        let before = intake.kept();
+        tokio::time::sleep(GATHERS).await;
+        if intake.kept() - before < MANY || began.elapsed() > HOLDS || *stop.borrow() {
+            return;
+        }
     }
 }
 

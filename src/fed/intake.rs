@@ -1,6 +1,7 @@
 //! Where what came in is kept before its sender is told so: requests that come at the same time are written together, by
 //! one statement in one transaction, and each is answered when that is durable.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -17,8 +18,8 @@ use crate::node::Node;
 /// statements there are, the less each activity costs.
 const FLIGHTS: usize = 1;
 
-/// How long a flight waits for others when the one before it was not alone: of few connections a fast disk makes many small
-/// flights, and each costs as much as a large one.
+/// How long a flight waits at most until as many have come as the one before it carried: of few connections a fast disk makes
+/// many small flights, and each costs as much as a large one.
 const GATHERS: Duration = Duration::from_millis(2);
 
 /// How many activities one statement writes.
@@ -64,6 +65,10 @@ pub struct Taken {
 pub struct Intake {
     waiting: Mutex<Waiting>,
     news: Notify,
+    /// As many wait as the last flight carried.
+    enough: Notify,
+    /// How many were kept since the hub started.
+    kept: AtomicU64,
 }
 
 #[derive(Default)]
@@ -86,6 +91,9 @@ impl Intake {
         let begins = {
             let mut waiting = self.lock();
             waiting.taken.push((taken, told));
+            if waiting.taken.len() == waiting.last {
+                self.enough.notify_one();
+            }
             let begins = waiting.flights < FLIGHTS;
             waiting.flights += usize::from(begins);
             begins
@@ -105,6 +113,11 @@ impl Intake {
         self.news.notified().await;
     }
 
+    /// How many were kept since the hub started.
+    pub fn kept(&self) -> u64 {
+        self.kept.load(Ordering::Relaxed)
+    }
+
     /// Say that something waits.
     pub fn wake(&self) {
         self.news.notify_one();
@@ -117,9 +130,7 @@ impl Intake {
             is_done: false,
         };
         loop {
-            if self.lock().last > 1 {
-                tokio::time::sleep(GATHERS).await;
-            }
+            drop(tokio::time::timeout(GATHERS, self.gathered()).await);
             let batch: Vec<_> = {
                 let mut waiting = self.lock();
                 if waiting.taken.is_empty() {
@@ -132,6 +143,7 @@ impl Intake {
                 waiting.taken.drain(..most).collect()
             };
             let (taken, told): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
+            self.kept.fetch_add(taken.len() as u64, Ordering::Relaxed);
             let kept = write(&db, taken).await;
             self.wake();
             for told in told {
@@ -141,6 +153,20 @@ impl Intake {
                 };
                 drop(told.send(answer));
             }
+        }
+    }
+
+    async fn gathered(&self) {
+        loop {
+            let enough = self.enough.notified();
+            let is_enough = {
+                let waiting = self.lock();
+                waiting.taken.len() >= waiting.last
+            };
+            if is_enough {
+                return;
+            }
+            enough.await;
         }
     }
 

@@ -1,22 +1,14 @@
 //! Clocks that are wrong and clocks that jump: what is due is the database's to say, whatever the hub's own clock shows.
 
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::json;
 
 use crate::support::TestDatabase;
+use crate::support::clock;
 use crate::support::hub::{self, TestHub, wait_until_ready};
-
-/// The preloaded library that lies about the time, where Debian's `faketime` puts it.
-fn library() -> String {
-    let said = Command::new("faketime")
-        .args(["-f", "+0", "printenv", "LD_PRELOAD"])
-        .output()
-        .expect("scripts/test installs faketime");
-    String::from_utf8(said.stdout).unwrap().trim().to_owned()
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r_22_a_clock_that_jumps_two_hours_runs_no_job_early_or_late() {
@@ -29,7 +21,7 @@ async fn r_22_a_clock_that_jumps_two_hours_runs_no_job_early_or_late() {
     let mut command = hub::command(&database.url(), &data_dir);
     command
         .args(["serve", "--bind", "127.0.0.1:0"])
-        .env("LD_PRELOAD", library())
+        .env("LD_PRELOAD", clock::library())
         .env("FAKETIME_TIMESTAMP_FILE", &offset)
         .env("FAKETIME_NO_CACHE", "1")
         .env("DONT_FAKE_MONOTONIC", "1")

@@ -46,13 +46,13 @@ fn files(folder: &Path) -> Vec<(String, Value)> {
 }
 
 /// Puts fixed words in place of what is another each time.
-struct Mask {
+pub struct Mask {
     words: Vec<(String, &'static str)>,
     ids: HashMap<String, usize>,
 }
 
 impl Mask {
-    fn new(hub: &Hub, peers: &Peers) -> Self {
+    pub fn new(hub: &Hub, peers: &Peers) -> Self {
         let masto = peers.peer("p1.peer.test").host;
         let coop = peers.peer("p2.peer.test").host;
         Self {
@@ -69,7 +69,7 @@ impl Mask {
     }
 
     /// A document as it stands in its file; ids are counted anew in each.
-    fn document(&mut self, value: &Value) -> Value {
+    pub fn document(&mut self, value: &Value) -> Value {
         self.ids.clear();
         self.value("", value)
     }
@@ -170,7 +170,7 @@ impl Mask {
 }
 
 /// The contexts of documents are compared elsewhere; here they are names.
-fn short(value: &Value) -> Value {
+pub fn short(value: &Value) -> Value {
     let context = made_open::fed::vocab::context();
     let of_actors = made_open::fed::vocab::actor_context();
     match value {
@@ -218,6 +218,8 @@ pub struct Said {
     documents: Vec<(&'static str, Value)>,
     /// Multikeys by actor.
     keys: HashMap<String, String>,
+    /// What is no JSON, by the file's whole name.
+    texts: Vec<(&'static str, String)>,
 }
 
 impl Said {
@@ -225,6 +227,7 @@ impl Said {
         let mut said = Self {
             documents: Vec::new(),
             keys: HashMap::new(),
+            texts: Vec::new(),
         };
         let alice = hub.member("alice").await;
         let bob = peers.peer("p1.peer.test").person("bob");
@@ -456,6 +459,9 @@ impl Said {
         ] {
             self.put(name, hub.ask(&path).await.json());
         }
+        let told = hub.ask("/.well-known/host-meta").await;
+        assert_eq!(told.header("content-type"), Some("application/xrd+xml"));
+        self.texts.push(("host_meta.xml", told.body));
     }
 
     /// Whatever ends something.
@@ -555,6 +561,17 @@ async fn the_hub_says_what_the_golden_files_say() {
                 serde_json::to_string_pretty(&told).unwrap(),
                 serde_json::to_string_pretty(&golden).unwrap()
             ));
+        }
+    }
+    for (name, text) in &said.texts {
+        let told = mask.text("", text);
+        let path = folder().join(name);
+        if is_new {
+            std::fs::write(&path, &told).unwrap();
+        }
+        let golden = std::fs::read_to_string(&path).unwrap_or_default();
+        if golden != told {
+            wrong.push(format!("{name}:\n{told}\ninstead of\n{golden}"));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));

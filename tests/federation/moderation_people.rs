@@ -5,7 +5,10 @@ use serde_json::json;
 
 use super::{followed_by, rig};
 use crate::inbox::ended;
-use crate::support::peer::Answer;
+use crate::reading::acquaint;
+use crate::support::hubs::{Hub, Member};
+use crate::support::peer::{Actor, Answer, PUBLIC};
+use crate::support::people::Person;
 
 #[tokio::test]
 async fn s_154_a_block_ends_everything_between_two() {
@@ -303,4 +306,248 @@ async fn s_152_what_is_in_hand_already_is_not_sent_after_a_block() {
     )
     .await;
     peers.peer("fine.test").wait("Create", 30).await;
+}
+
+/// Whether somebody reads a post of this content; nobody in particular is a stranger.
+async fn reads(hub: &Hub, by: Option<&Person>, word: &str) -> bool {
+    let path = format!("/rest/v1/posts?content=like.*{word}*&select=id");
+    let rows: serde_json::Value = match by {
+        Some(person) => person.reads(&hub.hub, &path).await,
+        None => hub.hub.get(&path).await.json().await.unwrap(),
+    };
+    !rows.as_array().unwrap().is_empty()
+}
+
+/// Somebody elsewhere says or passes on something, and it is dealt with.
+async fn says(hub: &Hub, who: &Actor, activity: &serde_json::Value) -> String {
+    let told = who.send(&hub.shared_inbox(), activity).await;
+    assert_eq!(told.status, 202, "{told:?}");
+    ended(hub, activity["id"].as_str().unwrap()).await
+}
+
+/// What somebody may read of those two, and of whom it reached him.
+struct Thread {
+    hub: Hub,
+    bob: Member,
+    dave: Member,
+    eve: Actor,
+    carla: Member,
+}
+
+impl Thread {
+    /// Bob and dave follow ann. She passes on what eve and carla say, quotes eve, and both answer in her thread.
+    async fn set() -> (Self, crate::support::peer::Peers) {
+        let (hub, bob, _, peers) = rig(&["p1.peer.test", "p2.peer.test"], &[]).await;
+        let (carla, dave) = (hub.member("carla").await, hub.member("dave").await);
+        let ann = peers.peer("p1.peer.test").person("ann");
+        let eve = peers.peer("p2.peer.test").person("eve");
+        for who in [&ann, &eve] {
+            acquaint(&hub, who).await;
+        }
+        hub.hub
+            .database
+            .admin()
+            .await
+            .execute(
+                "insert into follows (owner_id, local_actor_id, actor_id, direction, state, accepted_at) \
+                 select l.row_id, l.id, r.id, 'out', 'accepted', now() from ap_actors l, ap_actors r where l.uri in ($1, $2) and r.uri = $3",
+                &[&bob.actor, &dave.actor, &ann.id],
+            )
+            .await
+            .unwrap();
+
+        let root = ann.note("<p>annsthread</p>", &[PUBLIC], json!({}));
+        assert_eq!(says(&hub, &ann, &ann.create(&root)).await, "done");
+        let passed_on = eve.note("<p>evepassedon</p>", &[PUBLIC], json!({}));
+        let own = hub
+            .posts(&carla, json!({ "content": "carlapassedon" }))
+            .await;
+        for uri in [passed_on["id"].clone(), json!(hub.url_of(&own).await)] {
+            let boost = ann.activity("Announce", json!({ "object": uri, "to": [PUBLIC] }));
+            assert_eq!(says(&hub, &ann, &boost).await, "done");
+        }
+        let quoting = ann.note(
+            "<p>annquoteseve</p>",
+            &[PUBLIC],
+            json!({ "quote": passed_on["id"], "quoteUrl": passed_on["id"] }),
+        );
+        assert_eq!(says(&hub, &ann, &ann.create(&quoting)).await, "done");
+        // What answers somebody of this hub is kept.
+        let ours = hub
+            .posts(
+                &bob,
+                json!({ "content": "bobanswers", "in_reply_to": root["id"] }),
+            )
+            .await;
+        let answer = eve.note(
+            "<p>eveanswers</p>",
+            &[PUBLIC],
+            json!({ "inReplyTo": hub.url_of(&ours).await }),
+        );
+        assert_eq!(says(&hub, &eve, &eve.create(&answer)).await, "done");
+        hub.posts(
+            &carla,
+            json!({ "content": "carlaanswers", "in_reply_to": root["id"] }),
+        )
+        .await;
+        let all = Self {
+            hub,
+            bob,
+            dave,
+            eve,
+            carla,
+        };
+        (all, peers)
+    }
+
+    /// How many of the things passed on somebody sees as such.
+    async fn passed_on(&self, who: &Member) -> usize {
+        let path = "/rest/v1/reactions?type=eq.announce&direction=eq.in&select=id";
+        let rows = who.person.reads(&self.hub.hub, path).await;
+        rows.as_array().unwrap().len()
+    }
+}
+
+const OF_THE_BLOCKED: [&str; 4] = ["evepassedon", "eveanswers", "carlapassedon", "carlaanswers"];
+const OF_OTHERS: [&str; 3] = ["annsthread", "annquoteseve", "bobanswers"];
+
+#[tokio::test]
+async fn s_154_a_block_holds_whoever_passes_it_on() {
+    let (at, _peers) = Thread::set().await;
+    let (hub, bob, dave) = (&at.hub, &at.bob, &at.dave);
+    for word in OF_THE_BLOCKED.iter().chain(&OF_OTHERS) {
+        assert!(reads(hub, Some(&bob.person), word).await, "{word}");
+    }
+    // That carla was passed on is hers to know.
+    assert_eq!(at.passed_on(bob).await, 1);
+
+    let mut blocks = Vec::new();
+    for whom in [&at.eve.id, &at.carla.handle] {
+        let block = hub
+            .rpc(&bob.person, "blocks_set", json!({ "actor": whom }))
+            .await;
+        blocks.push(block["id"].clone());
+    }
+    for word in OF_THE_BLOCKED {
+        assert!(!reads(hub, Some(&bob.person), word).await, "{word} is read");
+        // Nobody else is kept from it.
+        assert!(reads(hub, Some(&dave.person), word).await, "{word}");
+        assert!(reads(hub, None, word).await, "{word}");
+    }
+    for word in OF_OTHERS {
+        assert!(reads(hub, Some(&bob.person), word).await, "{word}");
+    }
+    assert!(reads(hub, Some(&at.carla.person), "carlapassedon").await);
+    assert_eq!(at.passed_on(bob).await, 0);
+    assert_eq!(at.passed_on(dave).await, 1);
+
+    // What comes now does not reach him either.
+    let late = hub
+        .posts(&at.carla, json!({ "content": "carlalate" }))
+        .await;
+    hub.url_of(&late).await;
+    assert!(!reads(hub, Some(&bob.person), "carlalate").await);
+    let (status, told) = hub
+        .tries(
+            &bob.person,
+            "reactions_announce",
+            json!({ "object": late["id"] }),
+        )
+        .await;
+    assert!((400..500).contains(&status), "{status} {told}");
+
+    // He may still complain of what he no longer reads, with its text; of what he never could read he may not.
+    let report = json!({ "object": late["id"], "reason": "it goes on" });
+    hub.rpc(&bob.person, "reports_file", report).await;
+    let kept = "select count(*) from reports where snapshot::text like '%carlalate%' and cardinality(objects) = 1";
+    assert_eq!(hub.count(kept).await, 1);
+    let secret =
+        json!({ "content": "carlasecret", "visibility": "direct", "recipients": [dave.handle] });
+    let secret = hub.posts(&at.carla, secret).await;
+    let (status, _) = hub
+        .tries(
+            &bob.person,
+            "reports_file",
+            json!({ "object": secret["id"] }),
+        )
+        .await;
+    assert_eq!(status, 404);
+
+    for id in blocks {
+        hub.rpc(&bob.person, "blocks_undo", json!({ "id": id }))
+            .await;
+    }
+    for word in OF_THE_BLOCKED {
+        assert!(reads(hub, Some(&bob.person), word).await, "{word}");
+    }
+    assert_eq!(at.passed_on(bob).await, 1);
+}
+
+/// His agents speak for him; the groups he belongs to do not.
+#[tokio::test]
+async fn s_154_a_block_covers_the_agents_of_the_blocked() {
+    let (hub, bob, _, _peers) = rig(&[], &[]).await;
+    let carla = hub.member("carla").await;
+    let agent = json!({ "name": "Carlas helper" });
+    let agent = carla.person.adds(&hub.hub, "agents", agent).await;
+    let dao = json!({ "name": "Bike Coop", "slug": "bikecoop" });
+    let dao = carla.person.adds(&hub.hub, "daos", dao).await;
+    let admin = hub.hub.database.admin().await;
+    for (kind, row, word) in [("agent", &agent, "saidbyagent"), ("dao", &dao, "saidbydao")] {
+        let row = row["id"].as_str().unwrap();
+        admin
+            .execute(
+                "with them as (insert into ap_actors as a (uri, type, host, inbox_url, kind, row_id) \
+                 values ('https://hub.example/' || $1::text, 'Service', 'hub.example', 'https://hub.example/in', $1, $2::text::uuid) \
+                 on conflict (row_id, kind) where kind is not null do update set kind = a.kind returning id) \
+                 insert into posts (owner_id, author_actor_id, content) select $3::text::uuid, id, $4 from them",
+                &[&kind, &row, &carla.person.id.to_string(), &word],
+            )
+            .await
+            .unwrap();
+        assert!(reads(&hub, Some(&bob.person), word).await, "{word}");
+    }
+
+    hub.rpc(&bob.person, "blocks_set", json!({ "actor": carla.handle }))
+        .await;
+    assert!(!reads(&hub, Some(&bob.person), "saidbyagent").await);
+    assert!(reads(&hub, Some(&bob.person), "saidbydao").await);
+    assert!(reads(&hub, Some(&carla.person), "saidbyagent").await);
+}
+
+/// The blocked are looked up once for a statement, however many posts it goes through.
+#[tokio::test]
+async fn s_154_what_a_block_costs_does_not_grow_with_the_posts() {
+    let (hub, bob, _, _peers) = rig(&[], &[]).await;
+    let carla = hub.member("carla").await;
+    hub.rpc(&bob.person, "blocks_set", json!({ "actor": carla.handle }))
+        .await;
+    let mut admin = hub.hub.database.admin().await;
+    let statement = admin.transaction().await.unwrap();
+    statement
+        .batch_execute(&format!(
+            "insert into posts (owner_id, content) select row_id, 'said ' || n \
+                 from ap_actors, generate_series(1, 500) n where uri in ('{}', '{}');
+             set local track_functions = 'all';
+             set local role authenticated;
+             set local request.jwt.claim.sub = '{}'",
+            bob.actor, carla.actor, bob.person.id
+        ))
+        .await
+        .unwrap();
+    for (table, expected) in [("posts", 500_i64), ("reactions", 0)] {
+        let query = format!("select count(*) from public.{table}");
+        let found: i64 = statement.query_one(&query, &[]).await.unwrap().get(0);
+        assert_eq!(found, expected, "{table}");
+    }
+    statement.batch_execute("reset role").await.unwrap();
+    let calls: i64 = statement
+        .query_one(
+            "select coalesce(sum(calls), 0)::bigint from pg_stat_xact_user_functions where funcname = 'blocked_authors'",
+            &[],
+        )
+        .await
+        .unwrap()
+        .get(0);
+    assert_eq!(calls, 1);
 }

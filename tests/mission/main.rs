@@ -10,6 +10,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod answers;
 mod comments;
 mod crossings;
 mod daos;

@@ -205,6 +205,13 @@ fn token_anon(database: &str, data_dir: &std::path::Path) -> String {
     said["token"].as_str().unwrap().to_owned()
 }
 
+/// What the hubs of this test have logged since they were ready.
+pub fn logged() -> std::sync::MutexGuard<'static, Vec<String>> {
+    static SAID: std::sync::Mutex<Vec<String>> = std::sync::Mutex::new(Vec::new());
+    SAID.lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
 /// Read what the hub says until it is ready; what it says later is passed on to the test's output.
 pub fn wait_until_ready(process: &mut Child) -> (String, Option<String>) {
     let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
@@ -231,6 +238,7 @@ pub fn wait_until_ready(process: &mut Child) -> (String, Option<String>) {
     std::thread::spawn(move || {
         for line in lines.map_while(Result::ok) {
             eprintln!("hub: {line}");
+            logged().push(line);
         }
     });
     // A public address leads elsewhere.

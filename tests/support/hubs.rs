@@ -11,6 +11,7 @@ use reqwest::{Client, Method};
 use serde_json::{Value, json};
 
 use super::TestDatabase;
+use super::clock::Clock;
 use super::hub::{TestHub, cli, command, wait_until_ready};
 use super::peer::{ACTIVITY, Told, client};
 use super::people::Person;
@@ -29,6 +30,7 @@ pub struct Hub {
     gate: Gate,
     bind: String,
     settings: Vec<(String, String)>,
+    clock: Option<Clock>,
 }
 
 /// Somebody with an account on a hub and an actor that others can find.
@@ -46,6 +48,26 @@ impl Hub {
     pub async fn start(name: &str, resolve: &str, settings: &[(&str, &str)]) -> Self {
         let name = format!("{name}.hub.test");
         Self::start_on(TestDatabase::new().await, &name, resolve, settings).await
+    }
+
+    /// The same with a clock that the test moves, in the database as in the process.
+    pub async fn start_with_clock(name: &str, resolve: &str, settings: &[(&str, &str)]) -> Self {
+        let database = TestDatabase::new().await;
+        let data_dir = folder_of(&database);
+        let clock = Clock::put_into(&database, &data_dir).await;
+        let moved = clock.settings();
+        let mut all = settings.to_vec();
+        all.extend(moved.iter().map(|(name, value)| (*name, value.as_str())));
+        let name = format!("{name}.hub.test");
+        let mut hub = Self::start_on(database, &name, resolve, &all).await;
+        hub.clock = Some(clock);
+        hub
+    }
+
+    /// Let so much time pass at once for a hub with such a clock: `3 days`.
+    pub async fn passes(&self, interval: &str) {
+        let clock = self.clock.as_ref().expect("a hub with a clock");
+        clock.passes(&self.hub.database, interval).await;
     }
 
     /// A hub at `localhost`: what is no test of Rust resolves no other name.
@@ -77,8 +99,7 @@ impl Hub {
         let gate = Gate::open(bind.parse().unwrap());
         let host = format!("{name}:{}", gate.port);
         let public = format!("http://{host}");
-        let data_dir = std::env::temp_dir().join(format!("made-open-{}", database.name));
-        std::fs::create_dir_all(&data_dir).unwrap();
+        let data_dir = folder_of(&database);
         let mut all = vec![
             ("MADE_OPEN_PUBLIC_URL".to_owned(), public.clone()),
             ("MADE_OPEN_ALLOW_PRIVATE_PEERS".to_owned(), "on".to_owned()),
@@ -114,6 +135,7 @@ impl Hub {
             gate,
             bind,
             settings: all,
+            clock: None,
         };
         // The first account is the operator's; the people of a test are nobody in particular.
         hub.hub.sign_up("founder").await;
@@ -374,6 +396,12 @@ impl Hub {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
+}
+
+fn folder_of(database: &TestDatabase) -> std::path::PathBuf {
+    let data_dir = std::env::temp_dir().join(format!("made-open-{}", database.name));
+    std::fs::create_dir_all(&data_dir).unwrap();
+    data_dir
 }
 
 fn run(

@@ -9,6 +9,7 @@
     reason = "each test binary uses its part; a test that panics has said what is wrong"
 )]
 
+pub mod clock;
 pub mod database;
 pub mod fedify;
 pub mod hub;

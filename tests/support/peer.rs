@@ -398,6 +398,8 @@ impl Peers {
                 .workers(1)
                 .backlog(4096)
                 .shutdown_timeout(0)
+                // On a busy machine a request may come slowly; that is no reason to refuse it.
+                .client_request_timeout(Duration::from_secs(60))
                 .disable_signals()
                 .listen(listener)
                 .unwrap()

@@ -101,11 +101,15 @@ declare
     names text[];
 begin
     who := hub.audit_actor();
-    -- Rows as JSON can name any column, and cost the more the longer they are.
+    -- Rows as JSON can name any column, and cost the more the longer they are. Who writes many rows in the names of many says
+    -- which table that is, and their names are found with the rows.
     if current_setting('hub.by_origin', true) = tg_table_name then
         select array_agg(c.id), array_agg(c.owner_id), array_agg(a.uri) into ids, owners, names
         from changed c left join public.ap_actors a on a.id = c.origin_actor_id;
         persons := owners;
+    elsif current_setting('hub.by_actor', true) = tg_table_name then
+        select array_agg(c.id), array_agg((to_jsonb(c) ->> tg_argv[0])::uuid), array_agg((to_jsonb(c) ->> tg_argv[1])::uuid), array_agg(a.uri)
+        into ids, owners, persons, names from changed c left join public.ap_actors a on a.id = c.actor_id;
     elsif tg_argv[0] = 'owner_id' and tg_argv[1] = 'owner_id' then
         select array_agg(c.id), array_agg(c.owner_id) into ids, owners from changed c;
         persons := owners;

@@ -64,12 +64,24 @@ begin
                 k.name, k.anon_insert_when);
         end if;
     end if;
+    -- Whom somebody blocked he does not read, whoever passes it on (S-154). The blocked are looked up once for a statement.
+    if k.name = 'posts' then
+        create policy client_blocked on public.posts as restrictive for select to authenticated using ((owner_id = auth.uid()) is true
+            or (coalesce(author_actor_id, origin_actor_id, owner_id) in (select hub.blocked_authors())) is not true);
+    elsif k.name = 'reactions' then
+        create policy client_blocked on public.reactions as restrictive for select to authenticated using (
+            (owner_id = auth.uid() and direction = 'out') is true
+            or not exists (select from hub.blocked_authors())
+            or ((actor_id in (select hub.blocked_authors())) is not true
+                and (object_kind is distinct from 'posts' or not hub.is_by_blocked(object_id))));
+    end if;
+
     execute format('create policy service_all on public.%I for all to service_role using (true) with check (true)', k.name);
 
     -- Definer helpers belong to the owner, whom FORCE binds as well: they may read memberships, listings for the search, and
     -- whether an account stands, append to the audit log, and forget secrets that no row names any more.
     if k.name in ('users', 'user_profile', 'dao_members', 'channel_members', 'workspace_members', 'onto_project_members', 'onto_actors',
-        'ap_actors', 'follows', 'post_audience', 'blocks', 'mutes', 'listings') then
+        'ap_actors', 'follows', 'post_audience', 'blocks', 'mutes', 'agents', 'listings') then
         execute format('create policy kernel on public.%I for select to made_open_owner using (true)', k.name);
     elsif k.name = 'posts' then
         -- Counts of what is said about posts, whoever says it; and what remains of one that goes.

@@ -47,6 +47,19 @@ begin
 end
 $$;
 
+-- The same for many at once: each server once, with the rule that holds for it, if any. Most hubs have few rules or none.
+create or replace function hub.policies(hosts text[]) returns table (host text, policy text)
+language plpgsql stable set search_path = pg_catalog, hub, public set plan_cache_mode = force_generic_plan as $$
+#variable_conflict use_column
+begin
+    if hub.federation_mode() = 'open' and not exists (select from ap_domains) then
+        return query select distinct h.host, null::text from unnest(hosts) h (host);
+    else
+        return query select h.host, (hub.host_policy(h.host)).policy from (select distinct u.host from unnest(hosts) u (host)) h;
+    end if;
+end
+$$;
+
 -- Whom an actor of this hub has nothing to do with: whom his account has blocked, and who has blocked him.
 create or replace function hub.blocked_with(local_actor uuid) returns setof uuid
 language sql stable rows 10 set search_path = pg_catalog, hub, public as $$

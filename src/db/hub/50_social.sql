@@ -229,18 +229,35 @@ language sql stable rows 1 set search_path = pg_catalog, public, hub as $$
     where s.federated_ap_id = replace(place, '/ap/results/', '/ap/proposals/')
 $$;
 
+-- What comes of authors from elsewhere by their own standing and their servers': are their posts hidden, are media held back.
+create or replace function hub.shields(authors uuid[]) returns table (author uuid, hides boolean, holds_media boolean)
+language plpgsql stable set search_path = pg_catalog, hub, public set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
+#variable_conflict use_column
+begin
+    return query
+    with known as materialized (
+        select a.id, a.host, a.suspended_at is not null or a.silenced_at is not null as is_quiet from ap_actors a where a.id = any (authors))
+    select k.id, k.is_quiet or coalesce(p.policy in ('limit', 'block'), false),
+        coalesce(p.policy in ('limit', 'reject_media', 'block'), false)
+    from known k left join hub.policies(array(select n.host from known n)) p on p.host = k.host;
+end
+$$;
+
 -- Take posts of other servers that may be new, many by one statement, since everything a hub hears goes through here. Each
 -- is {nth, author, uri, by, is_fetched, type, title, content, content_html, summary, language, sensitive, attachments, tags,
 -- visibility, audience, in_reply_to, context, url, version, by_version, published, updated, poll, raw}; what is there already,
 -- also by an earlier one of these, is `known`. The plans are kept: making them anew costs more than what they do.
 create or replace function hub.take_posts(told jsonb) returns table (nth int, verdict text)
-language plpgsql set search_path = pg_catalog, public, hub set plan_cache_mode = force_generic_plan as $$
+language plpgsql set search_path = pg_catalog, public, hub set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
 #variable_conflict use_column
 declare
+    authors constant uuid[] := array(select distinct (e.it ->> 'author')::uuid from jsonb_array_elements(told) e (it));
     judged jsonb;
 begin
     perform set_config('hub.by_origin', 'posts', true);
-    with said as materialized (
+    with shielded as materialized (
+        select * from hub.shields(authors)
+    ), said as materialized (
         select p.*, row_number() over (partition by p.uri order by p.nth) as turn
         from jsonb_to_recordset(told) as p (nth int, author uuid, uri text, "by" text, is_fetched boolean, type text, title text,
             content text, content_html text, summary text, language text, sensitive boolean, attachments jsonb, tags text[],
@@ -258,26 +275,30 @@ begin
                 where s.in_reply_to is not null and o.id is null and t.is_ours limit 1) r on true
     ), judged as materialized (
         select p.*, case
-            when p.turn > 1 or exists (select from posts o where o.federated_ap_id = p.uri) then 'known'
+            -- Looked for one by one (offset 0): reading all there are would be dearer.
+            when p.turn > 1 or exists (select from posts o where o.federated_ap_id = p.uri offset 0) then 'known'
             when p.parent_owner is not null and not p.parent_of_dao
                 and exists (select from blocks b where b.owner_id = p.parent_owner and b.actor_id = p.author) then 'blocked'
             -- Kept is what somebody here follows, what answers or names somebody here, and what was asked for.
             when not (p.is_fetched or p.named <> '{}' or p.answers_ours
-                or exists (select from follows f where f.actor_id = p.author and f.direction = 'out' and f.state = 'accepted')
+                or exists (select from follows f where f.actor_id = p.author and f.direction = 'out' and f.state = 'accepted' offset 0)
                 or exists (select from ap_actors a where a.uri = any (p.audience) and (a.kind in ('dao', 'channel') or exists (
-                    select from follows f where f.actor_id = a.id and f.direction = 'out' and f.state = 'accepted'))))
+                    select from follows f where f.actor_id = a.id and f.direction = 'out' and f.state = 'accepted' offset 0))))
                 then 'not_wanted'
-            when exists (select from ap_tombstones t where t.uri = p.uri) then 'deleted'
+            when exists (select from ap_tombstones t where t.uri = p.uri offset 0) then 'deleted'
             else 'new' end as verdict
         from placed p
     ), made as (
         insert into posts as o (origin_actor_id, owner_id, type, title, content, content_html, summary, language, sensitive,
-            attachments, tags, visibility, recipients, in_reply_to, in_reply_to_id, context, url, version, raw, poll, published_at,
-            edited_at, federated_ap_id, told_by)
-        select p.author, null, p.type, p.title, p.content, p.content_html, p.summary, p.language, p.sensitive, p.attachments,
+            attachments, held_attachments, hidden_at, tags, visibility, recipients, in_reply_to, in_reply_to_id, context, url,
+            version, raw, poll, published_at, edited_at, federated_ap_id, told_by)
+        select p.author, null, p.type, p.title, p.content, p.content_html, p.summary, p.language, p.sensitive,
+            case when a.holds_media then '[]' else p.attachments end,
+            case when a.holds_media and p.attachments <> '[]' then p.attachments end,
+            case when a.hides then now() end,
             p.tags, p.visibility, p.audience, p.in_reply_to, p.parent_id, coalesce(p.context, p.parent_context), p.url,
             coalesce(p.version, 1), p.raw, p.poll, p.published, nullif(p.updated, p.published), p.uri, p.by
-        from judged p where p.verdict = 'new' order by p.nth
+        from judged p join shielded a on a.author = p.author where p.verdict = 'new' order by p.nth
         on conflict (federated_ap_id) do nothing
         returning o.id, o.federated_ap_id
     )
@@ -298,8 +319,12 @@ begin
     from jsonb_to_recordset(judged) as j (id uuid, author uuid, named uuid[], visibility text)
     where j.id is not null and j.visibility in ('followers', 'direct');
     -- What answers one and came before it finds it now.
-    update posts o set in_reply_to_id = j.id from jsonb_to_recordset(judged) as j (id uuid, uri text)
-    where j.id is not null and o.in_reply_to = j.uri and o.in_reply_to_id is null;
+    if exists (select from jsonb_to_recordset(judged) as j (id uuid, uri text)
+        where j.id is not null and exists (select from posts o where o.in_reply_to = j.uri and o.in_reply_to_id is null offset 0))
+    then
+        update posts o set in_reply_to_id = j.id from jsonb_to_recordset(judged) as j (id uuid, uri text)
+        where j.id is not null and o.in_reply_to = j.uri and o.in_reply_to_id is null;
+    end if;
 
     return query select j.nth, j.verdict from jsonb_to_recordset(judged) as j (nth int, verdict text);
 end

@@ -14,7 +14,7 @@ create trigger domains_changed after insert or update or delete on public.ap_dom
     for each statement execute function hub.domains_changed();
 
 -- A post from elsewhere is hidden as long as its author's standing says so, and its media stay where they are while his
--- server's are refused; what is held back is kept.
+-- server's are refused; what is held back is kept. Those who write many at once see to it themselves: hub.shields.
 create or replace function hub.posts_shield() returns trigger
 language plpgsql set search_path = pg_catalog, hub, public as $$
 declare
@@ -41,7 +41,8 @@ end
 $$;
 drop trigger if exists posts_shield on public.posts;
 create trigger posts_shield before insert or update of hidden_at, attachments on public.posts
-    for each row when (new.origin_actor_id is not null) execute function hub.posts_shield();
+    for each row when (new.origin_actor_id is not null and current_setting('hub.by_origin', true) is distinct from 'posts')
+    execute function hub.posts_shield();
 
 -- The picture of an actor from elsewhere stays where it is while media of its server are refused.
 create or replace function hub.actors_shield() returns trigger
@@ -84,6 +85,51 @@ language sql stable security definer rows 100 set search_path = pg_catalog, hub,
     union all
     select a.row_id from follows f join ap_actors a on a.id = f.actor_id and a.kind = 'user'
     where f.owner_id = auth.uid() and f.direction = 'out' and f.state = 'accepted'
+$$;
+
+-- Whom the caller blocked, as rows name their authors: actors, the accounts of those of this hub, and the agents of those
+-- accounts (S-154). In plpgsql, which keeps its plan: every reading of posts asks, once.
+create or replace function hub.blocked_authors() returns setof uuid
+language plpgsql stable security definer rows 10 set search_path = pg_catalog, hub, public as $$
+declare
+    me constant uuid := auth.uid();
+begin
+    if me is null then
+        return;
+    end if;
+    return query
+        select b.actor_id from blocks b where b.owner_id = me
+        union all
+        select a.row_id from blocks b join ap_actors a on a.id = b.actor_id and a.kind = 'user'
+        where b.owner_id = me and a.row_id is not null
+        union all
+        select s.id from blocks b join ap_actors a on a.id = b.actor_id and a.kind = 'user'
+            join agents g on g.user_id = a.row_id join ap_actors s on s.kind = 'agent' and s.row_id = g.id
+        where b.owner_id = me;
+end
+$$;
+
+-- Whether a post is by somebody whom the caller blocked.
+create or replace function hub.is_by_blocked(post uuid) returns boolean
+language plpgsql stable security definer set search_path = pg_catalog, hub, public as $$
+begin
+    return exists (select from posts p where p.id = post
+        and coalesce(p.author_actor_id, p.origin_actor_id, p.owner_id) in (select hub.blocked_authors()));
+end
+$$;
+
+-- Posts that only his own block keeps from the caller: he may still complain of them.
+create or replace function hub.blocked_posts(named text[]) returns table (id uuid, uri text, of_type text, title text, summary text,
+    content text, attachments jsonb, published_at timestamptz, edited_at timestamptz, origin uuid, author uuid, owner uuid)
+language sql stable security definer rows 1 set search_path = pg_catalog, hub, public as $$
+    select p.id, p.federated_ap_id, p.type, p.title, p.summary, p.content, p.attachments, p.published_at, p.edited_at,
+        p.origin_actor_id, p.author_actor_id, p.owner_id
+    from posts p
+    where (p.federated_ap_id = any (named) or p.url = any (named) or p.id::text = any (named))
+      and coalesce(p.author_actor_id, p.origin_actor_id, p.owner_id) in (select hub.blocked_authors())
+      and p.hidden_at is null
+      and (p.visibility in ('public', 'unlisted') and (p.owner_id in (select hub.closed_accounts())) is not true
+        or exists (select from post_audience x where x.post_id = p.id and x.user_id = auth.uid()))
 $$;
 
 -- The hosts that a rule for a domain may be about, as far as rows here know of any; all of them without a domain.
@@ -230,7 +276,10 @@ begin
         from (select q.federated_ap_id, q.id, q.type, q.title, q.summary, q.content, q.attachments, q.published_at, q.edited_at
             from public.posts q
             where q.federated_ap_id = any (new.objects) or q.url = any (new.objects) or q.id::text = any (new.objects)
-            order by q.published_at limit 100) p), '[]');
+            union all
+            select b.uri, b.id, b.of_type, b.title, b.summary, b.content, b.attachments, b.published_at, b.edited_at
+            from hub.blocked_posts(new.objects) b
+            order by published_at limit 100) p), '[]');
     return new;
 end
 $$;
@@ -254,7 +303,8 @@ drop trigger if exists reports_told on public.reports;
 create trigger reports_told after insert or update of status on public.reports
     for each row execute function hub.reports_told();
 
-grant execute on function hub.heard_authors() to anon, authenticated, service_role;
+grant execute on function hub.heard_authors(), hub.blocked_authors(), hub.is_by_blocked(uuid), hub.blocked_posts(text[])
+    to anon, authenticated, service_role;
 grant execute on function hub.domains_above(text), hub.federation_mode(), hub.hosts_below(text),
     hub.settle_host(text, int), hub.settle_standing(uuid, int), hub.cut_follows(uuid, uuid),
     hub.blocked_with(uuid), hub.is_blocked_between(uuid, uuid), hub.hears_of(uuid, uuid) to service_role;

@@ -31,6 +31,10 @@ declare
     broken text;
     why text;
 begin
+    -- Who writes all at once has looked at all that.
+    if tg_op = 'INSERT' and current_setting('hub.votes_are_many', true) = 'all' then
+        return new;
+    end if;
     if num_nonnulls(new.user_id, new.actor_id) = 0 then
         if tg_op = 'UPDATE' then
             new.erased_at := coalesce(new.erased_at, now());
@@ -236,15 +240,93 @@ begin
 end
 $$;
 
--- Many ballots of people elsewhere in their order, each in the name of its voter. p: as take_vote has them, and nth and voter.
+-- The first ballots of members elsewhere on one proposal, written and counted at once; whatever is not plainly that is left
+-- to take_vote. p: as take_votes has them.
+create or replace function hub.take_first_votes(of_proposal uuid, p jsonb) returns table (nth int, verdict text, is_news boolean)
+language plpgsql set search_path = pg_catalog, public, hub set enable_seqscan = off set plan_cache_mode = force_generic_plan as $$
+#variable_conflict use_column
+declare
+    count_now hub.tallies;
+    it record;
+    sums record;
+begin
+    select * into count_now from hub.tallies t where t.proposal_id = of_proposal for update;
+    select s.status, s.voting_opens_at, s.voting_closes_at, s.rules ->> 'mo:ballot' is distinct from 'secret' as is_open
+    into it from proposals s where s.id = of_proposal;
+    if count_now.proposal_id is null or it.status is distinct from 'active' then
+        return;
+    end if;
+
+    perform set_config('hub.votes_are_many', 'all', true);
+    perform set_config('hub.by_actor', 'votes', true);
+    with said as materialized (
+        select x.*, count(*) over (partition by x.actor) + count(*) over (partition by x.uri) as times
+        from jsonb_to_recordset(p) as x (nth int, proposal uuid, actor uuid, choice text, uri text, published timestamptz,
+            rationale text, attestation text, vote jsonb, canonical text, anonymous text, received uuid)
+        where x.proposal = of_proposal and x.actor is not null
+    ), first as materialized (
+        select s.*, r.received_at, e.weight, it.is_open and (e.shows_ballot or s.attestation = 'proof') as is_shown,
+            count_now.yes_voters + count_now.no_voters + count_now.abstain_voters + row_number() over (order by s.nth) as line
+        from said s join hub.electorate e on e.proposal_id = of_proposal and e.actor_id = s.actor,
+            lateral (select coalesce((select a.created_at from ap_received a where a.id = s.received), now()) as received_at) r
+        where s.times = 2 and coalesce(s.published, r.received_at) <= it.voting_closes_at and r.received_at >= it.voting_opens_at
+            and not exists (select from votes v where v.proposal_id = of_proposal and v.actor_id = s.actor offset 0)
+            and not exists (select from votes v where v.federated_ap_id = s.uri offset 0)
+    ), signed as materialized (
+        select f.*, case when f.is_shown then f.canonical else replace(f.anonymous, '@voter@',
+            left(encode(sha256(convert_to(count_now.salt || f.actor, 'UTF8')), 'hex'), 32)) end as text
+        from first f
+    ), put as (
+        insert into votes (proposal_id, actor_id, choice, weight, rationale, ballot_index, ballot, ballot_hash, attestation, cast_at,
+            published_at, is_open, federated_ap_id)
+        select of_proposal, s.actor, s.choice, s.weight, s.rationale, s.line, case when s.is_shown then s.vote else s.text::jsonb end,
+            encode(sha256(convert_to(format(
+                '{"mo:attestation":"%s","mo:ballotIndex":%s,"mo:kind":"mo:Ballot","mo:weight":"%s","object":%s,"type":"Object"}',
+                coalesce(s.attestation, 'session'), s.line, trim_scale(s.weight), s.text), 'UTF8')), 'hex'),
+            s.attestation, greatest(least(coalesce(s.published, s.received_at), it.voting_closes_at), it.voting_opens_at),
+            s.published, s.is_shown, s.uri
+        from signed s order by s.nth
+    )
+    select array_agg(f.nth order by f.nth) as taken,
+        count(*) filter (where f.choice = 'yes') as yes_voters, count(*) filter (where f.choice = 'no') as no_voters,
+        count(*) filter (where f.choice = 'abstain') as abstain_voters, coalesce(sum(f.weight) filter (where f.choice = 'yes'), 0) as yes,
+        coalesce(sum(f.weight) filter (where f.choice = 'no'), 0) as no, coalesce(sum(f.weight) filter (where f.choice = 'abstain'), 0) as abstain
+    into sums from first f;
+    perform set_config('hub.votes_are_many', 'off', true);
+    perform set_config('hub.by_actor', '', true);
+    if sums.taken is null then
+        return;
+    end if;
+
+    update hub.tallies t set is_due = true, yes = t.yes + sums.yes, no = t.no + sums.no, abstain = t.abstain + sums.abstain,
+        yes_voters = t.yes_voters + sums.yes_voters, no_voters = t.no_voters + sums.no_voters,
+        abstain_voters = t.abstain_voters + sums.abstain_voters
+    where t.proposal_id = of_proposal;
+    return query select n.nth, 'counted', not count_now.is_due and n.place = 1 from unnest(sums.taken) with ordinality n (nth, place);
+end
+$$;
+
+-- Many ballots of people elsewhere, each in the name of its voter: first those that are nobody's second, then the rest in their
+-- order. p: as take_vote has them, and nth and voter.
 create or replace function hub.take_votes(p jsonb) returns table (nth int, verdict text, is_news boolean)
 language plpgsql set search_path = pg_catalog, public, hub as $$
 #variable_conflict use_column
 declare
     before constant text := current_setting('request.jwt.claims', true);
+    taken int[] := '{}';
     one jsonb;
 begin
-    for one in select e.value from jsonb_array_elements(p) with ordinality e (value, place) order by e.place loop
+    perform set_config('request.jwt.claims', jsonb_build_object('role', 'authenticated', 'user_role', 'remote',
+        'actor', p -> 0 ->> 'voter', 'actor_id', p -> 0 ->> 'actor')::text, true);
+    for one in select distinct e.value -> 'proposal' from jsonb_array_elements(p) e order by 1 loop
+        for nth, verdict, is_news in select * from hub.take_first_votes((one #>> '{}')::uuid, p) loop
+            taken := taken || nth;
+            return next;
+        end loop;
+    end loop;
+    for one in select e.value from jsonb_array_elements(p) with ordinality e (value, place)
+        where (e.value ->> 'nth')::int <> all (taken) order by e.place
+    loop
         perform set_config('request.jwt.claims', jsonb_build_object('role', 'authenticated', 'user_role', 'remote',
             'actor', one ->> 'voter', 'actor_id', one ->> 'actor')::text, true);
         return query select (one ->> 'nth')::int, t.verdict, t.is_news from hub.take_vote(one) t;

@@ -35,7 +35,7 @@ grant execute on function hub.note_audit(text, text, text, uuid, jsonb), hub.not
 -- What other servers say is kept and carried out with the hub's own rights.
 grant execute on function hub.learn_actor(jsonb, jsonb) to service_role;
 -- Federation works with the hub's own rights.
-grant execute on function hub.host_of(text), hub.host_policy(text),
+grant execute on function hub.host_of(text), hub.host_policy(text), hub.policies(text[]), hub.shields(uuid[]),
     hub.publish_activity(uuid, text, uuid, text, text, text, text[], text[], boolean, boolean, text, uuid),
     hub.claim_deliveries(text, interval, uuid[], text[], int, int), hub.postpone_deliveries(uuid[]),
     hub.settle_deliveries(text, jsonb, jsonb), hub.refused_inbox(text, uuid[], boolean), hub.prune_deliveries() to service_role;
@@ -66,5 +66,5 @@ grant execute on function hub.take_listing(jsonb), hub.reserve_stock(uuid, numer
 grant select, insert, update, delete on hub.electorate, hub.tallies, hub.advisory_votes to service_role;
 grant execute on function hub.shunned_actors(), hub.shunned_accounts() to authenticated, service_role;
 grant execute on function hub.dao_is_elsewhere(uuid) to anon, authenticated, service_role;
-grant execute on function hub.take_vote(jsonb), hub.take_votes(jsonb), hub.show_tally(uuid), hub.take_delegated(uuid), hub.keep_dao(uuid),
+grant execute on function hub.take_vote(jsonb), hub.take_votes(jsonb), hub.take_first_votes(uuid, jsonb), hub.show_tally(uuid), hub.take_delegated(uuid), hub.keep_dao(uuid),
     hub.actor_words(text, uuid, text), hub.take_proposal(jsonb) to service_role;

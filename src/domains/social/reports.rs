@@ -96,7 +96,10 @@ async fn post(tx: &mut Tx, named: &str) -> Result<(Option<Uuid>, String)> {
         .text(named)
         .sql(" or p.id::text = ")
         .text(named)
-        .sql(" limit 1");
+        // Whom he blocked he no longer reads, and may still complain of.
+        .sql(" union all select b.origin, b.author, b.owner, coalesce(b.uri, b.id::text) from hub.blocked_posts(array[")
+        .text(named)
+        .sql("]) b limit 1");
     type Found = (Option<Uuid>, Option<Uuid>, Option<Uuid>, String);
     let found: Vec<Found> = tx.load(select).await?;
     let Some((origin, author, owner, uri)) = found.into_iter().next() else {
