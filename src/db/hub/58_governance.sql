@@ -260,7 +260,7 @@ begin
     perform set_config('hub.votes_are_many', 'all', true);
     perform set_config('hub.by_actor', 'votes', true);
     with said as materialized (
-        select x.*, count(*) over (partition by x.actor) + count(*) over (partition by x.uri) as times
+        select x.*, row_number() over (partition by x.actor order by x.nth) + row_number() over (partition by x.uri order by x.nth) as turns
         from jsonb_to_recordset(p) as x (nth int, proposal uuid, actor uuid, choice text, uri text, published timestamptz,
             rationale text, attestation text, vote jsonb, canonical text, anonymous text, received uuid)
         where x.proposal = of_proposal and x.actor is not null
@@ -269,7 +269,7 @@ begin
             count_now.yes_voters + count_now.no_voters + count_now.abstain_voters + row_number() over (order by s.nth) as line
         from said s join hub.electorate e on e.proposal_id = of_proposal and e.actor_id = s.actor,
             lateral (select coalesce((select a.created_at from ap_received a where a.id = s.received), now()) as received_at) r
-        where s.times = 2 and coalesce(s.published, r.received_at) <= it.voting_closes_at and r.received_at >= it.voting_opens_at
+        where s.turns = 2 and coalesce(s.published, r.received_at) <= it.voting_closes_at and r.received_at >= it.voting_opens_at
             and not exists (select from votes v where v.proposal_id = of_proposal and v.actor_id = s.actor offset 0)
             and not exists (select from votes v where v.federated_ap_id = s.uri offset 0)
     ), signed as materialized (
