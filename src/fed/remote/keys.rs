@@ -36,6 +36,9 @@ const GONE: Duration = Duration::from_secs(60 * 60);
 const DOWN: Duration = Duration::from_secs(30);
 const CROWDED: Duration = Duration::from_secs(1);
 
+/// How long nobody asks the database again whether an actor's key may be fetched anew, once it has said no.
+const REFUSED: Duration = Duration::from_secs(1);
+
 /// How many keys are remembered, good ones and others.
 const MOST: u64 = 20_000;
 
@@ -64,6 +67,8 @@ enum Found {
 pub struct Keys {
     found: Cache<String, Found>,
     parsed: Cache<String, PublicKey>,
+    /// Actors whose keys were looked at not long ago.
+    looked_at: Cache<Uuid, ()>,
     fetching: Semaphore,
     by_host: Option<RateLimiter<String, DashMapStateStore<String>, DefaultClock>>,
 }
@@ -94,6 +99,10 @@ impl Keys {
                 .expire_after(Lasts)
                 .build(),
             parsed: Cache::builder().max_capacity(MOST).build(),
+            looked_at: Cache::builder()
+                .max_capacity(MOST)
+                .time_to_live(REFUSED)
+                .build(),
             fetching: Semaphore::new(AT_ONCE),
             by_host: quota.filter(|_| config.limits).map(RateLimiter::keyed),
         }
@@ -166,6 +175,10 @@ pub async fn anew(
     if known.is_new {
         return Ok(None);
     }
+    let keys = Keys::of(node);
+    if keys.looked_at.contains_key(&known.actor) {
+        return Err(Unreached::Down(NONE));
+    }
     let mut turn = Statement::<SqlUuid>::new(
         "update public.ap_actors set keys_looked_at = now() where kind is null \
          and (keys_looked_at is null or keys_looked_at < now() - interval '5 minutes') and id = ",
@@ -173,9 +186,9 @@ pub async fn anew(
     turn.bind(Bind::Uuid(known.actor)).sql(" returning id");
     let ours: Vec<Uuid> = Tx::once(&node.db, &Caller::Hub, turn).await?;
     if ours.is_empty() {
+        keys.looked_at.insert(known.actor, ()).await;
         return Err(Unreached::Down(NONE));
     }
-    let keys = Keys::of(node);
     let fetched = fetched(node, &keys, key_id, budget).await;
     keys.found.invalidate(key_id).await;
     match fetched {
