@@ -30,7 +30,7 @@ const POLL: Duration = Duration::from_secs(1);
 const GATHERS: Duration = Duration::from_millis(10);
 
 /// When so many come in that time, storing them goes first, since their senders wait for that and for nothing else; what
-/// follows from them is done at the latest when so long has passed.
+/// follows from them is begun at the latest when so long has passed.
 const MANY: u64 = 5;
 const HOLDS: Duration = Duration::from_secs(3);
 

@@ -143,8 +143,10 @@ impl Intake {
                 waiting.taken.drain(..most).collect()
             };
             let (taken, told): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
-            self.kept.fetch_add(taken.len() as u64, Ordering::Relaxed);
             let kept = write(&db, taken).await;
+            if kept.is_ok() {
+                self.kept.fetch_add(told.len() as u64, Ordering::Relaxed);
+            }
             self.wake();
             for told in told {
                 let answer = match &kept {
@@ -156,6 +158,7 @@ impl Intake {
         }
     }
 
+    /// As many wait as the last flight carried.
     async fn gathered(&self) {
         loop {
             let enough = self.enough.notified();

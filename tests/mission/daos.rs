@@ -31,6 +31,16 @@ pub async fn found(hub: &Hub, who: &Member, name: &str, more: Value) -> Dao {
     Dao { id, uri }
 }
 
+/// Credits are issued to a DAO, under a key of their own.
+pub async fn has_in_treasury(hub: &Hub, dao: &Dao, credits: u32, key: &str) {
+    let issue = format!(
+        "select hub.ledger_issue('dao', '{}', 'CREDIT', {credits}, '{key}', null)",
+        dao.id
+    );
+    let admin = hub.hub.database.admin().await;
+    admin.batch_execute(&issue).await.unwrap();
+}
+
 /// How many belong to a DAO with this role.
 pub fn members(dao: &Dao, role: &str) -> String {
     format!(

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::daos::{Dao, found, members};
+use crate::daos::{Dao, found, has_in_treasury, members};
 use crate::support::hubs::{Hub, Member};
 use crate::support::peer::Peers;
 use crate::votes::{asks, comes_to, time_passes};
@@ -27,14 +27,7 @@ async fn a_treasury_pays_what_was_decided_and_no_more() {
     let ann = hub.member("ann").await;
     let dan = hub.member("dan").await;
     let dao = found(hub, &ann, "Bikes", json!({})).await;
-    let admin = hub.hub.database.admin().await;
-    admin
-        .batch_execute(&format!(
-            "select hub.ledger_issue('dao', '{}', 'CREDIT', 100, 'issue:test', null)",
-            dao.id
-        ))
-        .await
-        .unwrap();
+    has_in_treasury(hub, &dao, 100, "issue:test").await;
     let treasury = format!(
         "select treasury_credits::bigint from daos where id = '{}'",
         dao.id
@@ -86,13 +79,7 @@ async fn a_treasury_pays_what_was_decided_and_no_more() {
         (409, &json!("ledger.over_limit")),
         "{told}"
     );
-    admin
-        .batch_execute(&format!(
-            "select hub.ledger_issue('dao', '{}', 'CREDIT', 50, 'issue:more', null)",
-            dao.id
-        ))
-        .await
-        .unwrap();
+    has_in_treasury(hub, &dao, 50, "issue:more").await;
     hub.rpc(&ann.person, "proposals_execute", json!({ "id": id }))
         .await;
     hub.counts(&treasury, 20).await;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::daos::{belongs, found, joins};
+use super::daos::{belongs, found, has_in_treasury, joins};
 use super::votes::{asks, comes_to, time_passes};
 use crate::support::hubs::{Hub, Member};
 use crate::support::peer::{Actor, Peers};
@@ -28,17 +28,7 @@ async fn a_treasury_gives_to_a_member_of_another_hub() {
     )
     .await;
     joins(home, &ann, &dao, away, &bob).await;
-    let issue = format!(
-        "select hub.ledger_issue('dao', '{}', 'CREDIT', 100, 'issue:test', null)",
-        dao.id
-    );
-    home.hub
-        .database
-        .admin()
-        .await
-        .batch_execute(&issue)
-        .await
-        .unwrap();
+    has_in_treasury(home, &dao, 100, "issue:test").await;
 
     let pay = json!({ "action": "transfer", "to": bob.handle, "amount": "30", "memo": "Tools" });
     let asked = asks(
@@ -248,13 +238,7 @@ async fn what_another_hub_refuses_is_back_in_the_treasury() {
     )
     .await;
     let admin = home.hub.database.admin().await;
-    admin
-        .batch_execute(&format!(
-            "select hub.ledger_issue('dao', '{}', 'CREDIT', 100, 'issue:test', null)",
-            dao.id
-        ))
-        .await
-        .unwrap();
+    has_in_treasury(home, &dao, 100, "issue:test").await;
     home.rpc(
         &ann.person,
         "actors_resolve",
@@ -368,14 +352,7 @@ async fn nobody_takes_back_what_another_was_given() {
         json!({ "quorum_pct": 25, "pass_threshold": 50 }),
     )
     .await;
-    let admin = hub.hub.database.admin().await;
-    admin
-        .batch_execute(&format!(
-            "select hub.ledger_issue('dao', '{}', 'CREDIT', 100, 'issue:test', null)",
-            dao.id
-        ))
-        .await
-        .unwrap();
+    has_in_treasury(&hub, &dao, 100, "issue:test").await;
     let pay = json!({ "action": "transfer", "to": bob.id, "amount": "30" });
     let asked = asks(
         &hub,

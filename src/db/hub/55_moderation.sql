@@ -18,14 +18,11 @@ create trigger domains_changed after insert or update or delete on public.ap_dom
 create or replace function hub.posts_shield() returns trigger
 language plpgsql set search_path = pg_catalog, hub, public as $$
 declare
-    author public.ap_actors;
-    rule text;
+    its record;
 begin
-    select * into author from ap_actors a where a.id = new.origin_actor_id;
-    rule := (hub.host_policy(author.host)).policy;
-    new.hidden_at := case when author.suspended_at is not null or author.silenced_at is not null or rule in ('limit', 'block')
-        then coalesce(new.hidden_at, now()) end;
-    if rule in ('limit', 'reject_media', 'block') then
+    select x.hides, x.holds_media into its from hub.shields(array[new.origin_actor_id]) x;
+    new.hidden_at := case when its.hides then coalesce(new.hidden_at, now()) end;
+    if its.holds_media then
         if new.attachments <> '[]' then
             new.held_attachments := new.attachments;
             new.attachments := '[]';

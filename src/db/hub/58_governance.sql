@@ -115,6 +115,20 @@ drop trigger if exists votes_tally on public.votes;
 create trigger votes_tally after insert or update or delete on public.votes
     for each row execute function hub.votes_tally();
 
+-- What a voter is called in a ballot that does not name him.
+create or replace function hub.voter_mark(salt text, voter uuid) returns text
+language sql stable as $$
+    select left(encode(sha256(convert_to(salt || voter, 'UTF8')), 'hex'), 32)
+$$;
+
+-- A ballot's hash over its canonical text; `vote` is that of what was signed (R33).
+create or replace function hub.ballot_hash(attestation text, line bigint, weight numeric, vote text) returns text
+language sql stable as $$
+    select encode(sha256(convert_to(format(
+        '{"mo:attestation":"%s","mo:ballotIndex":%s,"mo:kind":"mo:Ballot","mo:weight":"%s","object":%s,"type":"Object"}',
+        coalesce(attestation, 'session'), line, trim_scale(weight), vote), 'UTF8')), 'hex')
+$$;
+
 -- Take a ballot. What the voter signed comes with its canonical text, so that the ballot's hash is made here, where its
 -- number and weight are known: the names of a ballot are in canonical order below (R33). Everything is looked up by an index,
 -- also in a session that has made its plans while there were few ballots: they come by the ten thousand within a minute.
@@ -208,14 +222,11 @@ begin
         signed := p ->> 'canonical';
         kept := p -> 'vote';
     else
-        signed := replace(p ->> 'anonymous', '@voter@', left(encode(sha256(convert_to(
-            count_now.salt || coalesce(account, actor)::text, 'UTF8')), 'hex'), 32));
+        signed := replace(p ->> 'anonymous', '@voter@', hub.voter_mark(count_now.salt, coalesce(account, actor)));
         kept := signed::jsonb;
     end if;
     place_in_line := coalesce(has.ballot_index, count_now.yes_voters + count_now.no_voters + count_now.abstain_voters + 1);
-    hash := encode(sha256(convert_to(format(
-        '{"mo:attestation":"%s","mo:ballotIndex":%s,"mo:kind":"mo:Ballot","mo:weight":"%s","object":%s,"type":"Object"}',
-        coalesce(p ->> 'attestation', 'session'), place_in_line, trim_scale(may.weight), signed), 'UTF8')), 'hex');
+    hash := hub.ballot_hash(p ->> 'attestation', place_in_line, may.weight, signed);
 
     perform set_config('hub.votes_are_many', coalesce(p ->> 'many', 'off'), true);
     if has.id is null then
@@ -273,16 +284,14 @@ begin
             and not exists (select from votes v where v.proposal_id = of_proposal and v.actor_id = s.actor offset 0)
             and not exists (select from votes v where v.federated_ap_id = s.uri offset 0)
     ), signed as materialized (
-        select f.*, case when f.is_shown then f.canonical else replace(f.anonymous, '@voter@',
-            left(encode(sha256(convert_to(count_now.salt || f.actor, 'UTF8')), 'hex'), 32)) end as text
+        select f.*, case when f.is_shown then f.canonical
+            else replace(f.anonymous, '@voter@', hub.voter_mark(count_now.salt, f.actor)) end as text
         from first f
     ), put as (
         insert into votes (proposal_id, actor_id, choice, weight, rationale, ballot_index, ballot, ballot_hash, attestation, cast_at,
             published_at, is_open, federated_ap_id)
         select of_proposal, s.actor, s.choice, s.weight, s.rationale, s.line, case when s.is_shown then s.vote else s.text::jsonb end,
-            encode(sha256(convert_to(format(
-                '{"mo:attestation":"%s","mo:ballotIndex":%s,"mo:kind":"mo:Ballot","mo:weight":"%s","object":%s,"type":"Object"}',
-                coalesce(s.attestation, 'session'), s.line, trim_scale(s.weight), s.text), 'UTF8')), 'hex'),
+            hub.ballot_hash(s.attestation, s.line, s.weight, s.text),
             s.attestation, greatest(least(coalesce(s.published, s.received_at), it.voting_closes_at), it.voting_opens_at),
             s.published, s.is_shown, s.uri
         from signed s order by s.nth
@@ -354,14 +363,12 @@ begin
             and not exists (select from votes o where o.proposal_id = e.proposal_id and o.user_id = e.user_id)
     ), signed as (
         select g.*, format('{"attributedTo":%s,"inReplyTo":%s,"mo:choice":"%s","mo:delegated":true,"mo:kind":"mo:Vote","name":"%s","type":"Note"}',
-            to_json(place || '#voter-' || left(encode(sha256(convert_to(salted || g.user_id, 'UTF8')), 'hex'), 32)), to_json(place),
+            to_json(place || '#voter-' || hub.voter_mark(salted, g.user_id)), to_json(place),
             g.choice, initcap(g.choice)) as vote
         from given g
     ), put as (
         insert into votes (proposal_id, user_id, choice, weight, ballot_index, ballot, ballot_hash, cast_at, is_open, delegated_by)
-        select of_proposal, s.user_id, s.choice, s.weight, s.line, s.vote::jsonb, encode(sha256(convert_to(format(
-            '{"mo:attestation":"session","mo:ballotIndex":%s,"mo:kind":"mo:Ballot","mo:weight":"%s","object":%s,"type":"Object"}',
-            s.line, trim_scale(s.weight), s.vote), 'UTF8')), 'hex'), closes, false, s.delegate_id
+        select of_proposal, s.user_id, s.choice, s.weight, s.line, s.vote::jsonb, hub.ballot_hash('session', s.line, s.weight, s.vote), closes, false, s.delegate_id
         from signed s
         returning choice, weight
     )

@@ -66,5 +66,6 @@ grant execute on function hub.take_listing(jsonb), hub.reserve_stock(uuid, numer
 grant select, insert, update, delete on hub.electorate, hub.tallies, hub.advisory_votes to service_role;
 grant execute on function hub.shunned_actors(), hub.shunned_accounts() to authenticated, service_role;
 grant execute on function hub.dao_is_elsewhere(uuid) to anon, authenticated, service_role;
-grant execute on function hub.take_vote(jsonb), hub.take_votes(jsonb), hub.take_first_votes(uuid, jsonb), hub.show_tally(uuid), hub.take_delegated(uuid), hub.keep_dao(uuid),
+grant execute on function hub.take_vote(jsonb), hub.take_votes(jsonb), hub.take_first_votes(uuid, jsonb), hub.voter_mark(text, uuid),
+    hub.ballot_hash(text, bigint, numeric, text), hub.show_tally(uuid), hub.take_delegated(uuid), hub.keep_dao(uuid),
     hub.actor_words(text, uuid, text), hub.take_proposal(jsonb) to service_role;
