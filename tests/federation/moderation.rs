@@ -381,6 +381,9 @@ async fn limited_and_silenced_are_heard_by_their_followers_only() {
         1,
     )
     .await;
+    // What comes meanwhile is held to the same.
+    stored_post(&hub, &lou, "fresh").await;
+    hub.counts("select count(*) from posts where content = 'fresh' and hidden_at is not null and attachments = '[]' and jsonb_array_length(held_attachments) = 1", 1).await;
 
     hub.rpc(
         &founder,
@@ -389,6 +392,8 @@ async fn limited_and_silenced_are_heard_by_their_followers_only() {
     )
     .await;
     hub.counts("select count(*) from posts where content = 'noise' and hidden_at is null and attachments = '[]'", 1).await;
+    stored_post(&hub, &lou, "bare").await;
+    hub.counts("select count(*) from posts where content = 'bare' and hidden_at is null and attachments = '[]' and jsonb_array_length(held_attachments) = 1", 1).await;
     hub.rpc(
         &founder,
         "hosts_clear_policy",
